@@ -1,0 +1,73 @@
+/* A growing run of bytes with a ceiling. Each buffer says at init how large it may ever get; going
+ * over latches `failed`, later appends do nothing, and one check at the end suffices. So no remote
+ * input can make us allocate without bound.
+ *
+ *     struct buffer b;
+ *     buffer_init(&b, 1 << 20);
+ *     buffer_text(&b, "hello");
+ *     if (b.failed) …
+ *     buffer_release(&b);
+ *
+ * Integers are little-endian; varints are LEB128, at most 10 bytes; signed ones are zigzag.
+ * Not thread-safe: one owner. */
+#ifndef BASE_BUFFER_H
+#define BASE_BUFFER_H
+
+#include "base/base.h"
+
+struct buffer {
+    char *data;
+    size_t size;
+    size_t capacity;
+    size_t limit;
+    bool failed; /* an append passed the limit; what is in `data` is incomplete */
+};
+
+void buffer_init(struct buffer *b, size_t limit);
+void buffer_release(struct buffer *b); /* frees; the buffer may be initialised again */
+void buffer_reset(struct buffer *b);   /* empties and clears `failed`, keeps the memory */
+
+/* `size` writable bytes at the end, counted as written; NULL once failed. */
+char *buffer_extend(struct buffer *b, size_t size);
+void buffer_append(struct buffer *b, const void *data, size_t size);
+void buffer_slice(struct buffer *b, struct slice slice);
+void buffer_text(struct buffer *b, const char *text);
+void buffer_byte(struct buffer *b, uint8_t byte);
+void buffer_printf(struct buffer *b, const char *format, ...) printf_like(2, 3);
+void buffer_u32(struct buffer *b, uint32_t value);
+void buffer_u64(struct buffer *b, uint64_t value);
+void buffer_varint(struct buffer *b, uint64_t value);
+void buffer_signed(struct buffer *b, int64_t value);
+void buffer_lenslice(struct buffer *b, struct slice slice); /* varint length, then the bytes */
+char *buffer_cstring(struct buffer *b); /* the bytes, NUL-terminated (not counted); "" if failed */
+char *buffer_take(struct buffer *b, size_t *size); /* moves the bytes out, NUL-terminated */
+
+static inline struct slice
+buffer_view(const struct buffer *b)
+{
+    return (struct slice){b->data, b->size};
+}
+
+/* Reading the same forms from bytes that cannot be trusted: the first read past the end, or a bad
+ * varint, latches `failed`; every later read gives zeros and empty slices. */
+struct scan {
+    const char *at;
+    const char *end;
+    bool failed;
+};
+
+static inline struct scan
+scan_of(struct slice bytes)
+{
+    return (struct scan){bytes.data, bytes.data + bytes.size, false};
+}
+
+uint8_t scan_byte(struct scan *s);
+uint32_t scan_u32(struct scan *s);
+uint64_t scan_u64(struct scan *s);
+uint64_t scan_varint(struct scan *s);
+int64_t scan_signed(struct scan *s);
+struct slice scan_bytes(struct scan *s, size_t size);
+struct slice scan_lenslice(struct scan *s);
+
+#endif

@@ -1,0 +1,32 @@
+/* JSON: writing it byte by byte into a buffer, and reading it through yyjson into our value tree or
+ * into one compact line with every digit kept. Depth and size of what is read are bounded. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/value.h"
+
+#define JSON_DEPTH 512
+
+/* Appends `text` as a JSON string with quotes. Invalid UTF-8 bytes become U+FFFD. */
+void json_string(struct buffer *out, struct slice text);
+void json_int(struct buffer *out, int64_t value);
+/* Shortest form that reads back the same; NaN and infinities as the strings "NaN" "Infinity" "-Infinity". */
+void json_double(struct buffer *out, double value);
+void json_base64(struct buffer *out, struct slice bytes); /* a string with quotes */
+/* `"key":`, with a comma before it unless it is the first after `{`. */
+void json_key(struct buffer *out, const char *key);
+/* A comma unless the last byte is `[`, `{`, `:` or `,` or the buffer is empty. */
+void json_comma(struct buffer *out);
+
+/* `text` re-spaced to one line, digits, key order and duplicate keys as they are. ERROR_DATA with the
+ * byte offset when it is no JSON or nests deeper than JSON_DEPTH. */
+int json_compact(struct slice text, struct buffer *out, struct error *err) must_check;
+
+/* Into a value tree in `arena`: integers within int64 as VALUE_INT, other numbers as VALUE_DECIMAL. */
+int json_parse(struct slice text, struct arena *arena, struct value *out,
+               struct error *err) must_check;
+void json_value(struct buffer *out, const struct value *value); /* the other way round */
+
+#endif
