@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define must_check __attribute__((warn_unused_result))
-#define printf_like(format, first) __attribute__((format(printf, format, first)))
+#define printf_like(nth, first) __attribute__((format(printf, nth, first)))
 #define noreturn_function __attribute__((noreturn))
 
 #define countof(array) (sizeof(array) / sizeof((array)[0]))

@@ -40,12 +40,14 @@ void buffer_varint(struct buffer *b, uint64_t value);
 void buffer_signed(struct buffer *b, int64_t value);
 void buffer_lenslice(struct buffer *b, struct slice slice); /* varint length, then the bytes */
 char *buffer_cstring(struct buffer *b); /* the bytes, NUL-terminated (not counted); "" if failed */
-char *buffer_take(struct buffer *b, size_t *size); /* moves the bytes out, NUL-terminated */
+/* Moves the bytes out, NUL-terminated, and leaves the buffer empty; "" and 0 if it failed. `size`
+ * may be NULL. The caller frees. */
+char *buffer_take(struct buffer *b, size_t *size);
 
 static inline struct slice
 buffer_view(const struct buffer *b)
 {
-    return (struct slice){b->data, b->size};
+    return (struct slice){b->data ? b->data : "", b->size};
 }
 
 /* Reading the same forms from bytes that cannot be trusted: the first read past the end, or a bad
@@ -59,7 +61,8 @@ struct scan {
 static inline struct scan
 scan_of(struct slice bytes)
 {
-    return (struct scan){bytes.data, bytes.data + bytes.size, false};
+    const char *at = bytes.data ? bytes.data : ""; /* NULL + 0 is undefined in C */
+    return (struct scan){at, at + bytes.size, false};
 }
 
 uint8_t scan_byte(struct scan *s);
