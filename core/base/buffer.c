@@ -98,7 +98,6 @@ buffer_printf(struct buffer *b, const char *format, ...)
     ensure(size >= 0);
     if ((size_t)size >= b->capacity - b->size && reserve(b, (size_t)size))
         vsnprintf(b->data + b->size, (size_t)size + 1, format, again);
-    /* Also latches what fits the memory at hand but not the limit. */
     buffer_extend(b, (size_t)size);
     va_end(again);
     va_end(args);
