@@ -20,7 +20,8 @@ big_read(struct big *out, const uint8_t *digits, size_t count, size_t zeros)
     memset(out->limb, 0, out->count * sizeof(out->limb[0]));
     for (size_t i = 0; i < count; i++) {
         size_t place = zeros + i;
-        out->limb[place / BIG_LIMB_DIGITS] += digits[count - 1 - i] * powers[place % BIG_LIMB_DIGITS];
+        out->limb[place / BIG_LIMB_DIGITS] +=
+            digits[count - 1 - i] * powers[place % BIG_LIMB_DIGITS];
     }
     trim(out);
 }
@@ -106,7 +107,8 @@ big_multiply(struct big *out, const struct big *a, const struct big *b)
     trim(out);
 }
 
-/* a × factor into `out`, one limb longer than `a` whatever its value (Knuth's algorithm wants it). */
+/* a × factor into `out`, one limb longer than `a` whatever its value (Knuth's algorithm wants it).
+ */
 static void
 scale_up(struct big *out, const struct big *a, uint32_t factor)
 {

@@ -7,11 +7,11 @@
 #include "base/base.h"
 
 #define BIG_LIMB_DIGITS 9
-#define BIG_DIGITS      5400 /* the most that any operation on two decimals can meet, with room */
+#define BIG_DIGITS      3600 /* the most that any operation on two decimals can meet, with room */
 #define BIG_LIMBS       (BIG_DIGITS / BIG_LIMB_DIGITS)
 
 struct big {
-    size_t count; /* limbs in use; no zero limb on top, so zero has count 0 */
+    size_t count;             /* limbs in use; no zero limb on top, so zero has count 0 */
     uint32_t limb[BIG_LIMBS]; /* least significant first, each below 10^9 */
 };
 

@@ -6,30 +6,32 @@
 
 #include "base/error.h"
 
-#define CLOCK_SECOND INT64_C(1000000)
+#define CLOCK_SECOND    INT64_C(1000000)
 #define CLOCK_TEXT_SIZE 40
 
 int64_t clock_now(void);
 int64_t clock_mono(void);
 
 /* RFC 3339 UTC with six decimals, "2026-11-21T06:42:00.000001Z", into `out`; returns `out`. Years
- * outside 0001–9999 take ISO 8601's expanded form. */
+ * outside 0001–9999 take ISO 8601's expanded form, "-000043-03-15T…": year 0 is 1 BC. */
 char *clock_format(int64_t us, char out[CLOCK_TEXT_SIZE]);
 
-/* RFC 3339 (a space may stand for the T; without zone it is UTC) to microseconds. 0 or -1. */
+/* RFC 3339 to microseconds, and what clock_format writes. A space may stand for the T; without zone
+ * it is UTC; a date alone is its midnight; digits past the sixth decimal are dropped. 0 or -1. */
 int clock_parse(struct slice text, int64_t *us) must_check;
 
 /* RFC 3339, or a time ago such as "2h" (see duration_parse), relative to clock_now. */
 int clock_parse_when(struct slice text, int64_t *us, struct error *err) must_check;
 
-/* "250ms", "10s", "5m", "168h", "7d", "1h30m" to microseconds; units us ms s m h d w. Exact
- * integers or decimals ("1.5s"); 0 alone needs no unit; never negative. 0 or -1. */
+/* "250ms", "10s", "5m", "168h", "7d", "1h30m" to microseconds; units us ms s m h d w, larger first.
+ * Exact integers or decimals ("1.5s"); 0 alone needs no unit; never negative. 0 or -1. */
 int duration_parse(struct slice text, int64_t *us) must_check;
 
-/* "64KiB", "10GiB", "1.5MB", "4096" to bytes; KiB MiB GiB TiB are powers of 1024, kB MB GB TB of 1000. */
+/* "64KiB", "10GiB", "1.5MB", "4096" to bytes; KiB MiB GiB TiB are powers of 1024, kB MB GB TB of
+ * 1000; part of a byte is dropped. 0 or -1. */
 int size_parse(struct slice text, int64_t *bytes) must_check;
 
-/* For people: "1.5 s", "3 min", "168 h" / "10.0 GiB". Returns `out`. */
+/* For people: "1.5 s", "3 min", "168 h" / "10.0 GiB", "512 B". Returns `out`. */
 char *duration_format(int64_t us, char out[CLOCK_TEXT_SIZE]);
 char *size_format(int64_t bytes, char out[CLOCK_TEXT_SIZE]);
 

@@ -4,15 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INT64_DIGITS    19
-#define DOUBLE_DIGITS   14  /* significant digits that a numeric may have and still be a Lua float */
-#define DOUBLE_TOP      308 /* 0.d × 10^308 is always finite, whatever the digits */
-#define DOUBLE_BOTTOM   (-306)
-#define EXACT_POWER     22 /* the largest power of ten that a double holds exactly */
-#define EXPONENT_LIMIT  100000000
+#define INT64_DIGITS   19
+#define DOUBLE_DIGITS  14  /* significant digits that a numeric may have and still be a Lua float */
+#define DOUBLE_TOP     308 /* 0.d × 10^308 is always finite, whatever the digits */
+#define DOUBLE_BOTTOM  (-306)
+#define EXACT_POWER    22 /* the largest power of ten that a double holds exactly */
+#define EXPONENT_LIMIT 100000000
 
 /* A number as it stands in a text: ± 0.HEADTAIL × 10^top. Leading zeros and the zeros that end the
- * digits are left out; zero has neither head nor tail. Two runs, because a point may stand between. */
+ * digits are left out; zero has neither head nor tail. Two runs, because a point may stand between.
+ */
 struct number {
     bool negative;
     int32_t top;
@@ -20,9 +21,9 @@ struct number {
     struct slice tail;
 };
 
-static const double exact_powers[EXACT_POWER + 1] = {
-    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double exact_powers[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static inline bool
 is_digit(char c)
@@ -92,10 +93,10 @@ struct parts {
 static bool
 split(struct slice text, struct parts *out)
 {
-    const char *at = text.data;
-    const char *end = text.data + text.size;
     if (text.size == 0 || text.size > EXPONENT_LIMIT)
         return false;
+    const char *at = text.data;
+    const char *end = text.data + text.size;
     out->negative = *at == '-';
     if (*at == '-' || *at == '+')
         at++;
@@ -156,7 +157,7 @@ compare_digits(const struct number *a, const struct number *b)
         size_t run = as[i].size < bs[k].size ? as[i].size : bs[k].size;
         int order = memcmp(as[i].data, bs[k].data, run);
         if (order)
-            return order;
+            return order < 0 ? -1 : 1;
         as[i] = (struct slice){as[i].data + run, as[i].size - run};
         bs[k] = (struct slice){bs[k].data + run, bs[k].size - run};
     }

@@ -3,6 +3,8 @@
 
 #define QUOTIENT_PLACES 20
 
+static const struct big one = {.count = 1, .limb = {1}};
+
 static int
 too_long(struct error *err)
 {
@@ -125,7 +127,6 @@ decimal_divide(const struct decimal *a, const struct decimal *b, struct arena *a
     big_divide(&x, &y, &quotient, &rest);
     big_add(&rest, &rest, &rest);
     if (big_compare(&rest, &y) >= 0) {
-        const struct big one = {.count = 1, .limb = {1}};
         big_add(&quotient, &quotient, &one);
     }
     if (finish_big(&quotient, QUOTIENT_PLACES, a->negative != b->negative, arena, out) != 0)
@@ -145,7 +146,6 @@ decimal_floor_divide(const struct decimal *a, const struct decimal *b, struct ar
     big_divide(&x, &y, &quotient, &rest);
     bool negative = a->negative != b->negative;
     if (negative && rest.count > 0) {
-        const struct big one = {.count = 1, .limb = {1}};
         big_add(&quotient, &quotient, &one);
     }
     return finish_big(&quotient, 0, negative, arena, out) == 0 ? 0 : too_long(err);

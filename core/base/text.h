@@ -14,11 +14,12 @@ bool text_has_glob(struct slice pattern); /* does it hold * ? or [ unescaped? */
 bool text_like(struct slice pattern, struct slice text, bool fold);
 
 /* The word of `words` nearest to `word` (edit distance at most a third of its length, at least 1),
- * or NULL. `words` has `count` entries, `stride` bytes apart, each beginning with a char pointer. */
+ * or NULL. `words` has `count` entries, `stride` bytes apart, each beginning with a char pointer.
+ */
 const char *text_suggest(struct slice word, const void *words, size_t count, size_t stride);
 
-bool text_is_utf8(struct slice text); /* valid UTF-8 without surrogates */
-size_t text_length(struct slice text); /* code points */
+bool text_is_utf8(struct slice text);                        /* valid UTF-8 without surrogates */
+size_t text_length(struct slice text);                       /* code points */
 struct slice text_truncate(struct slice text, size_t bytes); /* the longest whole-character start */
 
 /* Appends `text` for a terminal or log: control characters, C1 and invalid bytes as \xNN, so that

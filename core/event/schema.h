@@ -48,16 +48,18 @@ struct schema {
     uint16_t key_count;
     const struct column *columns;
     const uint16_t *key; /* column indexes in key order */
-    struct slice encoded; /* as schema_encode writes it */
+    struct slice encoded; /* the stored form, see schema_decode */
+    const uint16_t *index; /* private: finds names of wide tables; NULL in drafts */
 };
 
 /* The index of a column, or -1. Case-sensitive. Linear for few columns; any thread. */
 int schema_column(const struct schema *schema, struct slice name);
 
-/* The nearest column name for "did you mean", or an empty slice. */
+/* The nearest column name for "did you mean", or an empty slice. Interned schemas only. */
 struct slice schema_suggest(const struct schema *schema, struct slice name);
 
-/* "schema.table" for messages, into `out`. Returns `out`. */
+/* "schema.table" for messages, into `out`; the source's name where an event is of no table. Cut to
+ * `size`, always terminated. Returns `out`. */
 char *schema_label(const struct schema *schema, char *out, size_t size);
 
 /* The set of all schemas of the process; internally locked. */
@@ -70,8 +72,10 @@ typedef int schema_load(void *context, uint64_t number, struct buffer *out, stru
 struct schema_set *schema_set_new(schema_load *load, void *context); /* load may be NULL */
 void schema_set_free(struct schema_set *set); /* frees every schema: only after all threads ended */
 
-/* The interned schema equal to `draft` (number and encoded are ignored there); copies what it needs.
- * NULL when the draft has more than SCHEMA_COLUMNS columns. Any thread. */
+/* The interned schema equal to `draft`; copies what it needs. Of the draft only the names and
+ * `columns` count, with the key as columns[].key says (places 1, 2, … each once): number, key,
+ * key_count, encoded and index may be left zero. NULL when the draft has more than SCHEMA_COLUMNS
+ * columns or no sound key. Any thread. */
 const struct schema *schema_intern(struct schema_set *set, const struct schema *draft,
                                    struct error *err) must_check;
 
@@ -79,7 +83,7 @@ const struct schema *schema_intern(struct schema_set *set, const struct schema *
 const struct schema *schema_get(struct schema_set *set, uint64_t number,
                                 struct error *err) must_check;
 
-/* Interns what schema_encode wrote; foreign bytes are checked. */
+/* Interns what stands in another schema's `encoded`. Foreign bytes: anything wrong is ERROR_CORRUPT. */
 const struct schema *schema_decode(struct schema_set *set, struct slice encoded,
                                    struct error *err) must_check;
 

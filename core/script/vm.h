@@ -1,0 +1,86 @@
+/* The Lua VM that rules run in: one per worker thread, sandboxed by allow-list, entered only through
+ * one protected gate. What scripts register comes out as plain values (base/value.h); what they send
+ * goes out through vm_host, filled by rules. Scripts never see C objects but the lazy event.
+ *
+ * One VM belongs to one thread at a time. */
+#ifndef SCRIPT_VM_H
+#define SCRIPT_VM_H
+
+#include "base/value.h"
+#include "event/event.h"
+
+struct vm;
+
+/* A send() of a script; all on loan for the call. */
+enum vm_body { VM_TEXT, VM_TABLE, VM_EVENT };
+struct vm_send {
+    struct slice channel;
+    enum vm_body kind;
+    struct slice body;           /* TEXT: the text; TABLE: JSON */
+    struct event *event;         /* the event being handled */
+    const struct value *options; /* a VALUE_MAP or NULL */
+};
+
+/* What the VM asks of those above it. An error here becomes a Lua error in the script. */
+struct vm_host {
+    void *context;
+    int (*send)(void *context, const struct vm_send *send, struct error *err);
+    /* Compiled-once rendering of a template text for render(). */
+    int (*render)(void *context, struct slice text, struct event *event, struct buffer *out,
+                  struct error *err);
+};
+
+/* What a script registered: by rule(name, table) or on([name,] pattern, ops, fn), the latter made
+ * into the same table {on, ops, run}. Lives as long as the VM. */
+struct vm_rule {
+    const char *name;   /* full: "orders/big-orders" (script path without scripts/ and .lua) */
+    const char *script; /* "scripts/orders.lua" */
+    int line;           /* of the call */
+    bool anonymous;     /* named #1, #2 … */
+    const struct value *table; /* VALUE_MAP; functions as VALUE_FUNCTION */
+};
+
+struct vm *vm_new(const struct vm_host *host, struct error *err) must_check;
+void vm_free(struct vm *vm);
+
+/* Compiles and runs one script in register-only mode with its own _ENV. `path` names it in messages
+ * ("scripts/orders.lua"). On failure nothing of it stays registered: ERROR_DATA with file, line and the
+ * source line in the cause. */
+int vm_load(struct vm *vm, const char *path, struct slice text, struct error *err) must_check;
+
+size_t vm_rules(const struct vm *vm, const struct vm_rule **out);
+
+/* Calls into functions of a rule's table, all through the gate. 0, or -1 with ERROR_DATA: message with
+ * file:line, traceback as the cause. */
+int vm_when(struct vm *vm, const struct value *function, struct event *e, bool *answer,
+            struct error *err) must_check;
+int vm_run(struct vm *vm, const struct value *function, struct event *e, struct error *err) must_check;
+
+/* The result of a message function, valid until the next call. */
+struct vm_message {
+    enum { VM_NOTHING, VM_SAYS_TEXT, VM_SAYS_TABLE, VM_SAYS_EVENT } kind;
+    struct slice body; /* text, or JSON of a table */
+};
+int vm_message(struct vm *vm, const struct value *function, struct event *e,
+               struct vm_message *out, struct error *err) must_check;
+
+size_t vm_memory(const struct vm *vm); /* bytes in use by Lua */
+
+/* tidegate.lua: evaluated in a VM of its own that knows source channel settings env null decimal,
+ * then thrown away. Each call becomes one declaration, in order. Values live in `arena`. */
+struct declaration {
+    const char *kind; /* "source", "channel", "settings" */
+    const char *name; /* "" for settings */
+    int line;
+    struct value table;
+};
+int declare_load(const char *path, struct slice text, struct arena *arena,
+                 struct declaration **out, size_t *count, struct error *err) must_check;
+
+/* Names of rule scripts and of tidegate.lua, with signature and text: for stubs and help. */
+struct binding {
+    const char *name, *signature, *text;
+};
+extern const struct binding vm_bindings[]; /* ends with a NULL name */
+
+#endif
