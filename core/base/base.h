@@ -35,6 +35,13 @@ slice_of(const char *text)
     return (struct slice){text ? text : "", text ? strlen(text) : 0};
 }
 
+/* Behind the last byte; NULL for a slice without data, to which C forbids even adding 0. */
+static inline const char *
+slice_end(struct slice slice)
+{
+    return slice.data ? slice.data + slice.size : NULL;
+}
+
 static inline bool
 slice_equal(struct slice a, struct slice b)
 {

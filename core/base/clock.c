@@ -197,7 +197,7 @@ take_zone(struct reader *r, int64_t *east)
 int
 clock_parse(struct slice text, int64_t *us)
 {
-    struct reader r = {text.data, text.data + text.size};
+    struct reader r = {text.data, slice_end(text)};
     int64_t days, time = 0, east = 0, value;
     if (text.size == 0 || !take_date(&r, &days))
         return -1;
@@ -311,7 +311,7 @@ int
 duration_parse(struct slice text, int64_t *us)
 {
     struct quantity q = {duration_units, countof(duration_units), true, false};
-    struct reader r = {text.data, text.data + text.size};
+    struct reader r = {text.data, slice_end(text)};
     int64_t total = 0, part;
     if (slice_is(text, "0")) {
         *us = 0;
@@ -343,7 +343,7 @@ size_parse(struct slice text, int64_t *bytes)
         {"TB", INT64_C(1000000000000)},
     };
     const struct quantity q = {units, countof(units), false, true};
-    struct reader r = {text.data, text.data + text.size};
+    struct reader r = {text.data, slice_end(text)};
     return at_digit(&r) && take_quantity(&r, &q, bytes) && r.at == r.end ? 0 : -1;
 }
 

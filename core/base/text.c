@@ -66,7 +66,7 @@ set_character(const char *at, const char *end, uint32_t *point)
 static bool
 set_holds(struct slice set, uint32_t point)
 {
-    const char *at = set.data, *end = set.data + set.size;
+    const char *at = set.data, *end = slice_end(set);
     bool negated = *at == '!';
     at += negated;
     while (at < end) {
@@ -241,7 +241,7 @@ text_suggest(struct slice word, const void *words, size_t count, size_t stride)
             continue;
         distance = edit_distance(word, slice_of(candidate));
         /* A word with no letter in common is not near, however short both are. */
-        if (distance < nearest && distance < least_of(SUGGEST_BYTES, strlen(candidate) + 1)) {
+        if (distance < nearest && (distance < word.size || distance < strlen(candidate))) {
             nearest = distance;
             found = candidate;
         }
@@ -252,7 +252,7 @@ text_suggest(struct slice word, const void *words, size_t count, size_t stride)
 bool
 text_is_utf8(struct slice text)
 {
-    const char *at = text.data, *end = text.data + text.size;
+    const char *at = text.data, *end = slice_end(text);
     while (at < end) {
         uint32_t point;
         at += decode(at, end, &point);
@@ -265,7 +265,7 @@ text_is_utf8(struct slice text)
 size_t
 text_length(struct slice text)
 {
-    const char *at = text.data, *end = text.data + text.size;
+    const char *at = text.data, *end = slice_end(text);
     size_t length = 0;
     for (uint32_t point; at < end; length++)
         at += decode(at, end, &point);
@@ -301,7 +301,7 @@ drives_terminal(uint32_t point)
 void
 text_printable(struct buffer *out, struct slice text, bool keep_lines)
 {
-    const char *at = text.data, *end = text.data + text.size, *plain = at;
+    const char *at = text.data, *end = slice_end(text), *plain = at;
     while (at < end) {
         uint32_t point;
         size_t size = decode(at, end, &point);
@@ -362,7 +362,7 @@ lower(uint32_t point)
 static void
 change_case(struct buffer *out, struct slice text, uint32_t (*change)(uint32_t point))
 {
-    const char *at = text.data, *end = text.data + text.size;
+    const char *at = text.data, *end = slice_end(text);
     while (at < end) {
         uint32_t point;
         size_t size = decode(at, end, &point);
