@@ -1,7 +1,7 @@
 /* What the daemon says while it runs: one line an entry, to stderr or a file that rotates; logfmt
  * on a terminal, JSON otherwise; UTC. The level is checked before anything is formatted. Control
  * characters and invalid UTF-8 of any text are escaped, since names and values come from strangers.
- * Any thread may log; a line is written whole.
+ * Any thread may log; a line is written whole; a message is cut at 8 KiB.
  *
  *     log_info("source/shop", "reconnecting in %s", wait);
  *
@@ -15,10 +15,10 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 struct log_options {
     enum log_level level;
-    const char *path;   /* NULL: stderr */
-    int64_t max_bytes;  /* a file is rotated at this size … */
-    int keep;           /* … and this many are kept: path.1 is the newest old one */
-    bool json;          /* JSON lines instead of logfmt */
+    const char *path;  /* NULL: stderr */
+    int64_t max_bytes; /* a file is rotated at this size … */
+    int keep;          /* … and this many are kept: path.1 is the newest old one */
+    bool json;         /* JSON lines instead of logfmt */
 };
 
 /* Opens the log, or changes it while it runs. Before the first call, warnings go to stderr. */
@@ -29,7 +29,7 @@ void log_close(void);
 /* "error", "warning", "info", "debug" to a level: 0 or -1. */
 int log_level_parse(struct slice text, enum log_level *level) must_check;
 
-extern enum log_level log_threshold; /* read only; written by log_open */
+extern _Atomic enum log_level log_threshold; /* read only; written by log_open */
 
 void log_write(enum log_level level, const char *component, const char *format, ...)
     printf_like(3, 4);
@@ -38,9 +38,9 @@ void log_write(enum log_level level, const char *component, const char *format, 
 void log_failure(enum log_level level, const char *component, const struct error *err);
 
 #define log_at(level, ...) ((level) <= log_threshold ? log_write((level), __VA_ARGS__) : (void)0)
-#define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
-#define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)
-#define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+#define log_error(...)     log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...)   log_at(LOG_WARNING, __VA_ARGS__)
+#define log_info(...)      log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)     log_at(LOG_DEBUG, __VA_ARGS__)
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef BASE_OPTION_H
 #define BASE_OPTION_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/value.h"
 
@@ -21,14 +22,17 @@ enum option_kind {
     OPTION_TEXT,     /* const char *; NULL when absent without default */
     OPTION_CHOICE,   /* int: the index into `choices` */
     OPTION_LIST,     /* struct option_list: a list of texts, or one text */
-    OPTION_MAP,      /* const struct value *: a map of any shape, checked by its user; or NULL */
-    OPTION_GROUP,    /* nested rows: `rows`, `row_count`; offsets of the rows count from the group's offset */
+    OPTION_MAP, /* const struct value *: a copy of a map of any shape, checked by its user; or NULL
+                 */
+    OPTION_GROUP, /* nested rows: `rows`, `row_count`; offsets of the rows count from the group's
+                     offset */
 };
 
 enum option_flag {
     OPTION_REQUIRED = 1,
     OPTION_SECRET_OK = 2, /* secret() is accepted; its value never shows in any output */
-    OPTION_LATER = 4,     /* named by the design, not built yet: any use is refused by name */
+    OPTION_LATER = 4,     /* named by the design, not built yet: any use is refused by name, as
+                             ERROR_REFUSED; no field is written */
 };
 
 struct option_list {
@@ -41,7 +45,7 @@ struct option {
     enum option_kind kind;
     size_t offset;        /* of the field in the target struct */
     const char *fallback; /* the default as text, as a user would write it; NULL: zero */
-    int64_t min, max;     /* for numbers; both 0: no limit */
+    int64_t min, max;     /* for numbers; both 0: no limit; max INT64_MAX: only a least value */
     const char *const *choices; /* NULL-terminated */
     const struct option *rows;  /* of a group */
     size_t row_count;
@@ -51,13 +55,19 @@ struct option {
 
 /* Fills `target` from `map` (a VALUE_MAP or NULL) and the defaults; texts and lists are copied into
  * `arena`. `what` names the owner for messages: `channel "ops"`. A wrong, missing or unknown key is
- * ERROR_CONFIG with a suggestion; keys in `skip` (NULL-terminated, may be NULL) are somebody else's. */
+ * ERROR_CONFIG with a suggestion; keys in `skip` (NULL-terminated, may be NULL) are somebody
+ * else's. Every kind also takes its text form ("5432", "true"), since env() gives nothing else.
+ * What is required in a group counts only when the group is given. After an error `target` is
+ * unspecified. */
 int option_apply(const struct option *rows, size_t count, const struct value *map, void *target,
                  const char *const *skip, struct arena *arena, const char *what,
                  struct error *err) must_check;
 
 /* The row of that name, or NULL. */
 const struct option *option_find(const struct option *rows, size_t count, struct slice name);
+
+/* Appends one line a row for people: name, kind, help, choices, default. Groups as "group.name". */
+void option_help(const struct option *rows, size_t count, struct buffer *out);
 
 const char *option_kind_name(enum option_kind kind); /* "text", "duration" … */
 

@@ -142,8 +142,8 @@ element_takes(const struct element *e, uint32_t point, bool fold)
 static bool
 match(struct slice pattern, struct slice text, element_reader *read, bool fold)
 {
-    const char *p = pattern.data, *p_end = p + pattern.size;
-    const char *t = text.data, *t_end = t + text.size;
+    const char *p = pattern.data, *p_end = slice_end(pattern);
+    const char *t = text.data, *t_end = slice_end(text);
     const char *after_run = NULL, *run_until = NULL;
     uint32_t point;
     while (t < t_end) {

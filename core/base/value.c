@@ -39,6 +39,39 @@ value_bool(const struct value *map, const char *key, bool fallback)
     return value && value->kind == VALUE_BOOL ? value->boolean : fallback;
 }
 
+static struct value *
+copy_items(const struct value *from, struct arena *arena)
+{
+    struct value *items = arena_alloc(arena, from->count * sizeof(*items));
+    for (size_t i = 0; i < from->count; i++)
+        items[i] = value_copy(&from->items[i], arena);
+    return items;
+}
+
+static struct value_pair *
+copy_pairs(const struct value *from, struct arena *arena)
+{
+    struct value_pair *pairs = arena_alloc(arena, from->count * sizeof(*pairs));
+    for (size_t i = 0; i < from->count; i++) {
+        pairs[i].key = arena_slice(arena, from->pairs[i].key);
+        pairs[i].value = value_copy(&from->pairs[i].value, arena);
+    }
+    return pairs;
+}
+
+struct value
+value_copy(const struct value *value, struct arena *arena)
+{
+    struct value copy = *value;
+    if (value->text.data)
+        copy.text = arena_slice(arena, value->text);
+    if (value->kind == VALUE_LIST || value->kind == VALUE_CALL)
+        copy.items = copy_items(value, arena);
+    if (value->kind == VALUE_MAP)
+        copy.pairs = copy_pairs(value, arena);
+    return copy;
+}
+
 const char *
 value_kind_name(enum value_kind kind)
 {

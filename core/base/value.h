@@ -12,11 +12,11 @@ enum value_kind {
     VALUE_BOOL,
     VALUE_INT,
     VALUE_FLOAT,
-    VALUE_DECIMAL,  /* exact text */
+    VALUE_DECIMAL, /* exact text */
     VALUE_TEXT,
     VALUE_LIST,
-    VALUE_MAP,      /* string keys, in order of the source where known, else sorted */
-    VALUE_CALL,     /* a marked construct such as gt(5): `text` is its name, `items` its arguments */
+    VALUE_MAP,  /* string keys, in order of the source where known, else sorted */
+    VALUE_CALL, /* a marked construct such as gt(5): `text` is its name, `items` its arguments */
     VALUE_FUNCTION, /* a Lua function: `integer` is its registry reference in the VM it came from */
     VALUE_SECRET,   /* an opaque handle: `text` is the secret's name, never its content */
 };
@@ -51,6 +51,9 @@ const struct value *value_get(const struct value *map, const char *key);
 const char *value_text(const struct value *map, const char *key, const char *fallback);
 int64_t value_int(const struct value *map, const char *key, int64_t fallback);
 bool value_bool(const struct value *map, const char *key, bool fallback);
+
+/* A deep copy into `arena`, texts NUL-terminated. Recurses: makers of values bound their depth. */
+struct value value_copy(const struct value *value, struct arena *arena);
 
 const char *value_kind_name(enum value_kind kind); /* "text", "list" … for messages */
 
