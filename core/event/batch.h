@@ -12,23 +12,24 @@
 
 #include "event/event.h"
 
-#define BATCH_BYTES (128 * 1024)      /* a batch is full from here on */
-#define BATCH_MAX (1024 * 1024 * 1024) /* nothing larger can be encoded */
-#define BATCH_COMPRESS 4096           /* zstd level 1 from this size on */
+#define BATCH_BYTES    (128 * 1024)         /* a batch is full from here on */
+#define BATCH_MAX      (1024 * 1024 * 1024) /* nothing larger can be encoded */
+#define BATCH_COMPRESS 4096                 /* zstd level 1 from this size on */
 
 struct batch {
     char *source; /* owned */
     uint32_t epoch;
-    uint32_t count;       /* events */
-    int64_t watermark;    /* the source had read all that was visible in its log at this time (µs) */
+    uint32_t count;    /* events */
+    int64_t watermark; /* the source had read all that was visible in its log at this time (µs) */
     int64_t first_ts, last_ts; /* lowest and highest ts of the events; 0 without events */
     struct buffer position; /* resume position after the batch: bytes that only the driver reads */
     struct buffer records;  /* encoded events, plain */
     const struct schema **schemas; /* each schema used, once */
     size_t schema_count;
     /* After batch_seal: */
-    struct buffer body;   /* `records` as it will be written: compressed or the same bytes */
-    uint64_t body_hash;   /* XXH3 of body */
+    bool sealed;
+    struct buffer body; /* `records` as it will be written: compressed or the same bytes */
+    uint64_t body_hash; /* XXH3 of body */
     bool compressed;
 };
 
@@ -44,14 +45,16 @@ batch_full(const struct batch *b)
     return b->records.size >= BATCH_BYTES;
 }
 
-/* No event can be added afterwards. A batch without events is a tick. */
+/* Copies `position` (at most 16 MiB), compresses, hashes. No event can be added afterwards. A batch
+ * without events is a tick. */
 void batch_seal(struct batch *b, struct slice position, int64_t watermark);
 
 /* Bytes it takes in queues and on disk, near enough. */
 size_t batch_bytes(const struct batch *b);
 
-/* The reverse of sealing: plain records of a body of `plain_size` bytes, into `out`, at most
- * out->limit. ERROR_CORRUPT when it is not what was sealed. */
+/* The reverse of sealing: plain records of a body of `plain_size` bytes, appended to `out`, at most
+ * out->limit. ERROR_CORRUPT when it is not what was sealed, or larger than that; `out` is then as
+ * it was. */
 int batch_open_body(struct slice body, bool compressed, size_t plain_size, struct buffer *out,
                     struct error *err) must_check;
 

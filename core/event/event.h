@@ -2,8 +2,8 @@
  * immutable once journalled, and read lazily: the header is decoded, rows only where touched.
  *
  * A cell is a value, NULL, or one of three ways of not being there, which stay apart from decoder
- * to JSON (design/sources.md §1): UNCHANGED (the log left it out because it did not change), UNKNOWN
- * (it may have changed and the log has no value), ABSENT (not a column of this image). */
+ * to JSON (design/sources.md §1): UNCHANGED (the log left it out because it did not change),
+ * UNKNOWN (it may have changed and the log has no value), ABSENT (not a column of this image). */
 #ifndef EVENT_EVENT_H
 #define EVENT_EVENT_H
 
@@ -66,8 +66,8 @@ bool cell_equal(const struct cell *a, const struct cell *b);
  * nothing for NULL and the three ways of not being there. */
 void cell_print(const struct cell *cell, struct buffer *out);
 
-/* One image of a row. `cells` has `count` entries in column order; shorter than the schema means that
- * the rest is ABSENT. */
+/* One image of a row. `cells` has `count` entries in column order; shorter than the schema means
+ * that the rest is ABSENT. */
 struct row {
     bool present;
     uint16_t count;
@@ -76,7 +76,8 @@ struct row {
 
 enum event_image { EVENT_NEW, EVENT_OLD };
 
-/* What a source fills in and the journal gives back. All slices are on loan from whoever made it. */
+/* What a source fills in and the journal gives back. All slices are on loan from whoever made it.
+ */
 struct event {
     uint64_t lsn; /* 0 until it is journalled */
     uint32_t epoch;
@@ -107,7 +108,8 @@ const struct row *event_row(struct event *e, enum event_image image);
 /* e.row: the new image, or the old one of a delete. */
 const struct row *event_subject(struct event *e);
 
-/* The cell of a column as it stands in that image; an absent cell where there is none. Never NULL. */
+/* The cell of a column as it stands in that image; an absent cell where there is none. Never NULL.
+ */
 const struct cell *event_cell(struct event *e, enum event_image image, unsigned column);
 
 /* As event_cell, but an unchanged cell of the new image takes the old image's value if that is
@@ -121,12 +123,13 @@ enum change event_changed(struct event *e, unsigned column);
 /* "source:epoch:position", dots in the source's name written ~, into `out`. */
 void event_id(const struct event *e, struct buffer *out);
 
-/* The canonical text of the key: the values joined in key order by `,`, with `\` before `\` and `,`;
- * NULL as nothing. Empty without a key. `image`: after a key change EVENT_NEW has the new one. */
+/* The canonical text of the key: the values joined in key order by `,`, with `\` before `\` and
+ * `,`; NULL as nothing. Empty without a key. `image`: after a key change EVENT_NEW has the new one.
+ */
 void event_key(struct event *e, enum event_image image, struct buffer *out);
 
-/* 64-bit hash of source, schema, table and key: the default ordering key of messages. Of all without
- * a key the table decides. Never 0. */
+/* 64-bit hash of source, schema, table and key: the default ordering key of messages. Of all
+ * without a key the table decides. Never 0. */
 uint64_t event_key_hash(struct event *e);
 
 #endif

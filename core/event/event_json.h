@@ -1,8 +1,8 @@
 /* The JSON forms of an event. One object on one line, no trailing newline. design.md §4.
  *
- * NATIVE: ours, complete. DEBEZIUM: the envelope {before, after, source, op, ts_ms, transaction} that
- * consumers of Debezium know; events that it has no form for (gap) come as native. CloudEvents,
- * Maxwell and row forms are named by the design and come with the delivery work. */
+ * NATIVE: ours, complete. DEBEZIUM: the envelope {before, after, source, op, ts_ms, transaction}
+ * that consumers of Debezium know; events that it has no form for (gap) come as native.
+ * CloudEvents, Maxwell and row forms are named by the design and come with the delivery work. */
 #ifndef EVENT_EVENT_JSON_H
 #define EVENT_EVENT_JSON_H
 

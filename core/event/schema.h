@@ -2,8 +2,9 @@
  * interned: one immutable object per schema number, alive until the process ends (there are few, a
  * new one only when a table changes), so that events, batches and threads share plain pointers.
  *
- * A schema's number is the 64-bit hash of source, driver, names, columns, types and key, made by the
- * source thread; it stands in each journalled record, and the store keeps the encoded schema under it. */
+ * A schema's number is the 64-bit hash of source, driver, names, columns, types and key, made by
+ * the source thread; it stands in each journalled record, and the store keeps the encoded schema
+ * under it. */
 #ifndef EVENT_SCHEMA_H
 #define EVENT_SCHEMA_H
 
@@ -25,7 +26,8 @@ struct column {
     uint16_t key;      /* 1-based place in the key; 0: not in the key */
 };
 
-/* What the values of a column are. ANY: each cell says so itself (SQLite). Stored; never renumber. */
+/* What the values of a column are. ANY: each cell says so itself (SQLite). Stored; never renumber.
+ */
 enum type_family {
     FAMILY_ANY = 0,
     FAMILY_INT,
@@ -47,8 +49,8 @@ struct schema {
     uint16_t column_count;
     uint16_t key_count;
     const struct column *columns;
-    const uint16_t *key; /* column indexes in key order */
-    struct slice encoded; /* the stored form, see schema_decode */
+    const uint16_t *key;   /* column indexes in key order */
+    struct slice encoded;  /* the stored form, see schema_decode */
     const uint16_t *index; /* private: finds names of wide tables; NULL in drafts */
 };
 
@@ -83,7 +85,8 @@ const struct schema *schema_intern(struct schema_set *set, const struct schema *
 const struct schema *schema_get(struct schema_set *set, uint64_t number,
                                 struct error *err) must_check;
 
-/* Interns what stands in another schema's `encoded`. Foreign bytes: anything wrong is ERROR_CORRUPT. */
+/* Interns what stands in another schema's `encoded`. Foreign bytes: anything wrong is
+ * ERROR_CORRUPT. */
 const struct schema *schema_decode(struct schema_set *set, struct slice encoded,
                                    struct error *err) must_check;
 

@@ -1,0 +1,234 @@
+#include "event/event.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "event/codec.h"
+
+#define NUMBER_BYTES 32
+
+static const char *const op_names[EVENT_OPS] = {
+    [EVENT_INSERT] = "insert",     [EVENT_UPDATE] = "update", [EVENT_DELETE] = "delete",
+    [EVENT_TRUNCATE] = "truncate", [EVENT_READ] = "read",     [EVENT_DDL] = "ddl",
+    [EVENT_MESSAGE] = "message",   [EVENT_GAP] = "gap",
+};
+
+static const struct cell absent = {.kind = CELL_ABSENT};
+
+const char *
+event_op_name(enum event_op op)
+{
+    return (unsigned)op < EVENT_OPS ? op_names[op] : NULL;
+}
+
+enum event_op
+event_op_parse(struct slice name)
+{
+    for (int op = EVENT_INSERT; op < EVENT_OPS; op++)
+        if (slice_is(name, op_names[op]))
+            return (enum event_op)op;
+    return (enum event_op)0;
+}
+
+bool
+cell_equal(const struct cell *a, const struct cell *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case CELL_ABSENT:
+    case CELL_NULL:
+    case CELL_UNCHANGED:
+    case CELL_UNKNOWN:
+        return true;
+    case CELL_BOOL:
+    case CELL_INT:
+        return a->integer == b->integer;
+    case CELL_FLOAT: /* by bits: NaN equals itself, 0.0 and -0.0 differ */
+        return memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
+    default:
+        return slice_equal(a->text, b->text);
+    }
+}
+
+/* The exact text of a value; numbers are written into `scratch`. Bytes are given as they are. */
+static struct slice
+cell_text(const struct cell *cell, char scratch[NUMBER_BYTES])
+{
+    int size;
+    switch (cell->kind) {
+    case CELL_ABSENT:
+    case CELL_NULL:
+    case CELL_UNCHANGED:
+    case CELL_UNKNOWN:
+        return slice_of("");
+    case CELL_BOOL:
+        return slice_of(cell->integer ? "true" : "false");
+    case CELL_INT:
+        size = snprintf(scratch, NUMBER_BYTES, "%" PRId64, cell->integer);
+        return (struct slice){scratch, (size_t)size};
+    case CELL_FLOAT:
+        size = snprintf(scratch, NUMBER_BYTES, "%.17g", cell->real);
+        return (struct slice){scratch, (size_t)size};
+    default:
+        return cell->text;
+    }
+}
+
+static void
+print_real(double value, struct buffer *out)
+{
+    if (isnan(value))
+        buffer_text(out, "NaN");
+    else if (isinf(value))
+        buffer_text(out, value < 0 ? "-Infinity" : "Infinity");
+    else
+        json_double(out, value);
+}
+
+static void
+print_hex(struct slice bytes, struct buffer *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *to = buffer_extend(out, bytes.size * 2);
+    for (size_t i = 0; to && i < bytes.size; i++) {
+        uint8_t byte = (uint8_t)bytes.data[i];
+        to[2 * i] = digits[byte >> 4];
+        to[2 * i + 1] = digits[byte & 15];
+    }
+}
+
+void
+cell_print(const struct cell *cell, struct buffer *out)
+{
+    char scratch[NUMBER_BYTES];
+    if (cell->kind == CELL_FLOAT)
+        print_real(cell->real, out);
+    else if (cell->kind == CELL_BYTES)
+        print_hex(cell->text, out);
+    else
+        buffer_slice(out, cell_text(cell, scratch));
+}
+
+const struct row *
+event_row(struct event *e, enum event_image image)
+{
+    if (e->encoded[image].data)
+        codec_decode_row(e, image);
+    return &e->rows[image];
+}
+
+const struct row *
+event_subject(struct event *e)
+{
+    return event_row(e, e->op == EVENT_DELETE ? EVENT_OLD : EVENT_NEW);
+}
+
+const struct cell *
+event_cell(struct event *e, enum event_image image, unsigned column)
+{
+    const struct row *row = event_row(e, image);
+    return row->present && column < row->count ? &row->cells[column] : &absent;
+}
+
+/* A value or NULL: something that can be read and compared. */
+static bool
+is_known(const struct cell *cell)
+{
+    return cell->kind == CELL_NULL || cell_is_value(cell);
+}
+
+const struct cell *
+event_value(struct event *e, enum event_image image, unsigned column)
+{
+    const struct cell *cell = event_cell(e, image, column);
+    if (image == EVENT_NEW && cell->kind == CELL_UNCHANGED) {
+        const struct cell *old = event_cell(e, EVENT_OLD, column);
+        if (is_known(old))
+            return old;
+    }
+    return cell;
+}
+
+enum change
+event_changed(struct event *e, unsigned column)
+{
+    const struct cell *new, *old;
+    if (e->op != EVENT_UPDATE)
+        return CHANGE_NO;
+    new = event_cell(e, EVENT_NEW, column);
+    if (new->kind == CELL_UNCHANGED)
+        return CHANGE_NO;
+    old = event_cell(e, EVENT_OLD, column);
+    if (!is_known(new) || !is_known(old))
+        return CHANGE_UNKNOWN;
+    return cell_equal(new, old) ? CHANGE_NO : CHANGE_YES;
+}
+
+void
+event_id(const struct event *e, struct buffer *out)
+{
+    struct slice source = e->schema->source;
+    char *to = buffer_extend(out, source.size);
+    for (size_t i = 0; to && i < source.size; i++)
+        to[i] = source.data[i] == '.' ? '~' : source.data[i];
+    buffer_printf(out, ":%" PRIu32 ":", e->epoch);
+    buffer_slice(out, e->position);
+}
+
+/* The key column's cell as the row had it in that image; the other image helps out, because a log
+ * that leaves the key out of one of them says that it is the same in both. */
+static const struct cell *
+key_cell(struct event *e, enum event_image image, unsigned column)
+{
+    const struct cell *cell = event_value(e, image, column);
+    return is_known(cell) ? cell
+                          : event_value(e, image == EVENT_NEW ? EVENT_OLD : EVENT_NEW, column);
+}
+
+static void
+print_escaped(struct slice text, struct buffer *out)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '\\' || text.data[i] == ',')
+            buffer_byte(out, '\\');
+        buffer_byte(out, (uint8_t)text.data[i]);
+    }
+}
+
+void
+event_key(struct event *e, enum event_image image, struct buffer *out)
+{
+    for (unsigned i = 0; i < e->schema->key_count; i++) {
+        const struct cell *cell = key_cell(e, image, e->schema->key[i]);
+        if (i > 0)
+            buffer_byte(out, ',');
+        if (cell->kind >= CELL_DECIMAL && cell->kind != CELL_BYTES)
+            print_escaped(cell->text, out);
+        else
+            cell_print(cell, out);
+    }
+}
+
+static uint64_t
+hash_more(uint64_t hash, struct slice text)
+{
+    return hash64_seed(text.data, text.size, hash);
+}
+
+uint64_t
+event_key_hash(struct event *e)
+{
+    const struct schema *schema = e->schema;
+    enum event_image image = e->op == EVENT_DELETE ? EVENT_OLD : EVENT_NEW;
+    bool has_row = e->rows[EVENT_NEW].present || e->rows[EVENT_OLD].present;
+    uint64_t hash =
+        hash_more(hash_more(hash_more(0, schema->source), schema->schema), schema->table);
+    char scratch[NUMBER_BYTES];
+    for (unsigned i = 0; has_row && i < schema->key_count; i++)
+        hash = hash_more(hash, cell_text(key_cell(e, image, schema->key[i]), scratch));
+    return hash ? hash : 1;
+}
