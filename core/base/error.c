@@ -39,11 +39,12 @@ store(char *field, size_t size, const char *text)
     field[fits.size] = '\0';
 }
 
-/* Formats beside the field first: the arguments may point into the same error. */
+/* Formats beside the field first: the arguments may point into the same error. A character's width
+ * more than any field has shows where the last one ends. */
 static void
 format_into(char *field, size_t size, const char *format, va_list args)
 {
-    char text[sizeof(((struct error *)0)->message)];
+    char text[sizeof(((struct error *)0)->message) + 4];
     if (vsnprintf(text, sizeof(text), format, args) < 0)
         text[0] = '\0';
     store(field, size, text);
