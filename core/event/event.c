@@ -124,7 +124,7 @@ event_row(struct event *e, enum event_image image)
 const struct row *
 event_subject(struct event *e)
 {
-    return event_row(e, e->op == EVENT_DELETE ? EVENT_OLD : EVENT_NEW);
+    return event_row(e, event_key_image(e));
 }
 
 const struct cell *
@@ -175,18 +175,20 @@ event_id(const struct event *e, struct buffer *out)
     char *to = buffer_extend(out, source.size);
     for (size_t i = 0; to && i < source.size; i++)
         to[i] = source.data[i] == '.' ? '~' : source.data[i];
-    buffer_printf(out, ":%" PRIu32 ":", e->epoch);
+    buffer_byte(out, ':');
+    json_int(out, e->epoch);
+    buffer_byte(out, ':');
     buffer_slice(out, e->position);
 }
 
-/* The key column's cell as the row had it in that image; the other image helps out, because a log
- * that leaves the key out of one of them says that it is the same in both. */
-static const struct cell *
-key_cell(struct event *e, enum event_image image, unsigned column)
+const struct cell *
+event_key_cell(struct event *e, enum event_image image, unsigned place)
 {
+    unsigned column = e->schema->key[place];
     const struct cell *cell = event_value(e, image, column);
-    return is_known(cell) ? cell
-                          : event_value(e, image == EVENT_NEW ? EVENT_OLD : EVENT_NEW, column);
+    if (is_known(cell))
+        return cell;
+    return event_value(e, image == EVENT_NEW ? EVENT_OLD : EVENT_NEW, column);
 }
 
 static void
@@ -203,7 +205,7 @@ void
 event_key(struct event *e, enum event_image image, struct buffer *out)
 {
     for (unsigned i = 0; i < e->schema->key_count; i++) {
-        const struct cell *cell = key_cell(e, image, e->schema->key[i]);
+        const struct cell *cell = event_key_cell(e, image, i);
         if (i > 0)
             buffer_byte(out, ',');
         if (cell->kind >= CELL_DECIMAL && cell->kind != CELL_BYTES)
@@ -223,12 +225,12 @@ uint64_t
 event_key_hash(struct event *e)
 {
     const struct schema *schema = e->schema;
-    enum event_image image = e->op == EVENT_DELETE ? EVENT_OLD : EVENT_NEW;
+    enum event_image image = event_key_image(e);
     bool has_row = e->rows[EVENT_NEW].present || e->rows[EVENT_OLD].present;
     uint64_t hash =
         hash_more(hash_more(hash_more(0, schema->source), schema->schema), schema->table);
     char scratch[NUMBER_BYTES];
     for (unsigned i = 0; has_row && i < schema->key_count; i++)
-        hash = hash_more(hash, cell_text(key_cell(e, image, schema->key[i]), scratch));
+        hash = hash_more(hash, cell_text(event_key_cell(e, image, i), scratch));
     return hash ? hash : 1;
 }

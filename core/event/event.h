@@ -128,6 +128,18 @@ void event_id(const struct event *e, struct buffer *out);
  */
 void event_key(struct event *e, enum event_image image, struct buffer *out);
 
+/* The cell of the key's column at `place` (0-based, below key_count) in that image. Where the image
+ * does not have it the other one helps out: a log that leaves a key column out of one image says
+ * that it is the same in both. Never NULL. */
+const struct cell *event_key_cell(struct event *e, enum event_image image, unsigned place);
+
+/* The image that e.key and the ordering key are read from: the old one of a delete. */
+static inline enum event_image
+event_key_image(const struct event *e)
+{
+    return e->op == EVENT_DELETE ? EVENT_OLD : EVENT_NEW;
+}
+
 /* 64-bit hash of source, schema, table and key: the default ordering key of messages. Of all
  * without a key the table decides. Never 0. */
 uint64_t event_key_hash(struct event *e);

@@ -1,8 +1,9 @@
 /* The JSON forms of an event. One object on one line, no trailing newline. design.md §4.
  *
  * NATIVE: ours, complete. DEBEZIUM: the envelope {before, after, source, op, ts_ms, transaction}
- * that consumers of Debezium know; events that it has no form for (gap) come as native.
- * CloudEvents, Maxwell and row forms are named by the design and come with the delivery work. */
+ * that consumers of Debezium know; events that it has no form for (gap, ddl) come as native.
+ * Values look the same in both. CloudEvents, Maxwell and row forms are named by the design and come
+ * with the delivery work. */
 #ifndef EVENT_EVENT_JSON_H
 #define EVENT_EVENT_JSON_H
 
@@ -22,10 +23,15 @@ struct event_shape {
     enum event_format format;
     enum number_style decimals; /* default NUMBER_STRING */
     enum number_style bigints;  /* default NUMBER_NUMBER */
-    const char *const *columns; /* only these columns, in every image; NULL: all */
+    const char *const *columns; /* only these columns, in every image and in the key; NULL: all */
     size_t column_count;
 };
 
+/* Everything at its default, all columns. */
+extern const struct event_shape event_shape_default;
+
+/* Appends the event. Always valid JSON: bytes that are no UTF-8 become U+FFFD, a document that is
+ * no JSON becomes a string. */
 void event_json(struct event *e, const struct event_shape *shape, struct buffer *out);
 
 /* One cell as a JSON value; NULL and the ways of not being there print null. */
