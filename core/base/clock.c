@@ -344,7 +344,11 @@ size_parse(struct slice text, int64_t *bytes)
     };
     const struct quantity q = {units, countof(units), false, true};
     struct reader r = {text.data, slice_end(text)};
-    return at_digit(&r) && take_quantity(&r, &q, bytes) && r.at == r.end ? 0 : -1;
+    int64_t value;
+    if (!at_digit(&r) || !take_quantity(&r, &q, &value) || r.at != r.end)
+        return -1;
+    *bytes = value;
+    return 0;
 }
 
 struct scale {
