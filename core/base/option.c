@@ -17,7 +17,7 @@ static const char *const kind_names[] = {
 /* How a value of each kind is written, for messages. */
 static const char *const kind_examples[] = {
     [OPTION_BOOL] = "true or false",
-    [OPTION_INT] = "a whole number such as 5",
+    [OPTION_INT] = "a number such as 5",
     [OPTION_DURATION] = "\"30s\" or \"5m\"",
     [OPTION_SIZE] = "\"64KiB\" or \"10MB\"",
     [OPTION_TEXT] = "a text in quotes",
@@ -201,22 +201,10 @@ set_text(const struct field *f, const struct value *value)
 }
 
 static void
-list_names(struct buffer *out, const void *names, size_t count, size_t stride)
+list_choices(struct buffer *out, const char *const *choices)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *name;
-        memcpy(&name, (const char *)names + i * stride, sizeof(name));
-        buffer_printf(out, "%s%s", i ? ", " : "", name);
-    }
-}
-
-static size_t
-count_choices(const char *const *choices)
-{
-    size_t count = 0;
-    while (choices[count])
-        count++;
-    return count;
+    for (size_t i = 0; choices[i]; i++)
+        buffer_printf(out, "%s%s", i ? ", " : "", choices[i]);
 }
 
 static int
@@ -225,20 +213,35 @@ set_choice(const struct field *f, const struct value *value)
     const char *const *choices = f->row->choices;
     const struct place *p = f->place;
     struct buffer names;
+    const char *near;
+    size_t count = 0;
     if (value->kind != VALUE_TEXT)
         return wrong_value(f, value);
-    for (int i = 0; choices[i]; i++) {
-        if (slice_is(value->text, choices[i])) {
-            *(int *)f->at = i;
+    for (; choices[count]; count++) {
+        if (slice_is(value->text, choices[count])) {
+            *(int *)f->at = (int)count;
             return 0;
         }
     }
+    near = text_suggest(value->text, choices, count, sizeof(*choices));
     buffer_init(&names, LISTED_BYTES);
-    list_names(&names, choices, count_choices(choices), sizeof(*choices));
-    error_set(p->err, ERROR_CONFIG, "%s: %s%s: \"%s\" is not one of %s", p->what, p->path,
-              f->row->name, shown(f, value->text), buffer_cstring(&names));
+    list_choices(&names, choices);
+    error_set(p->err, ERROR_CONFIG, "%s: %s%s: \"%s\" is not one of %s%s%s%s", p->what, p->path,
+              f->row->name, shown(f, value->text), buffer_cstring(&names),
+              near ? " — did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     buffer_release(&names);
     return -1;
+}
+
+/* `number` counts from 1, as in Lua. */
+static int
+wrong_item(const struct field *f, size_t number, const struct value *item)
+{
+    const struct place *p = f->place;
+    const char *given =
+        item->kind == VALUE_TEXT ? "text with a zero byte" : value_kind_name(item->kind);
+    return error_set(p->err, ERROR_CONFIG, "%s: %s%s[%zu]: a %s is not a text; write it as %s",
+                     p->what, p->path, f->row->name, number, given, kind_examples[OPTION_TEXT]);
 }
 
 static int
@@ -255,7 +258,7 @@ set_list(const struct field *f, const struct value *value)
     texts = arena_zero(arena, (count + 1) * sizeof(*texts));
     for (size_t i = 0; i < count; i++) {
         if (!is_plain_text(&items[i]))
-            return wrong_value(f, &items[i]);
+            return wrong_item(f, i + 1, &items[i]);
         texts[i] = arena_slice(arena, items[i].text).data;
     }
     *(struct option_list *)f->at = (struct option_list){texts, count};
@@ -366,7 +369,9 @@ unknown_key(const struct place *p, const struct option *group, struct slice key)
                          name, p->path, near);
     error_set(p->err, ERROR_CONFIG, "%s: unknown option \"%s%s\"", p->what, p->path, name);
     buffer_init(&names, LISTED_BYTES);
-    list_names(&names, group->rows, group->row_count, sizeof(*group->rows));
+    for (size_t i = 0; i < group->row_count; i++)
+        if (!(group->rows[i].flags & OPTION_LATER))
+            buffer_printf(&names, "%s%s", names.size ? ", " : "", group->rows[i].name);
     if (!names.failed)
         error_hint(p->err, "the options are %s", buffer_cstring(&names));
     buffer_release(&names);
@@ -445,7 +450,7 @@ help_row(const struct option *row, const char *path, struct buffer *out)
     buffer_printf(out, "  %-24s %-12s %s", name, kind_names[row->kind], row->help ? row->help : "");
     if (row->choices) {
         buffer_text(out, ": ");
-        list_names(out, row->choices, count_choices(row->choices), sizeof(*row->choices));
+        list_choices(out, row->choices);
     }
     if (row->fallback)
         buffer_printf(out, " (default %s)", row->fallback);
