@@ -1,6 +1,7 @@
-/* The Lua VM that rules run in: one per worker thread, sandboxed by allow-list, entered only through
- * one protected gate. What scripts register comes out as plain values (base/value.h); what they send
- * goes out through vm_host, filled by rules. Scripts never see C objects but the lazy event.
+/* The Lua VM that rules run in: one per worker thread, sandboxed by allow-list, entered only
+ * through one protected gate. What scripts register comes out as plain values (base/value.h); what
+ * they send goes out through vm_host, filled by rules. Scripts never see C objects but the lazy
+ * event.
  *
  * One VM belongs to one thread at a time. */
 #ifndef SCRIPT_VM_H
@@ -44,25 +45,26 @@ struct vm *vm_new(const struct vm_host *host, struct error *err) must_check;
 void vm_free(struct vm *vm);
 
 /* Compiles and runs one script in register-only mode with its own _ENV. `path` names it in messages
- * ("scripts/orders.lua"). On failure nothing of it stays registered: ERROR_DATA with file, line and the
- * source line in the cause. */
+ * ("scripts/orders.lua"). On failure nothing of it stays registered: ERROR_DATA with file, line and
+ * the source line in the cause. */
 int vm_load(struct vm *vm, const char *path, struct slice text, struct error *err) must_check;
 
 size_t vm_rules(const struct vm *vm, const struct vm_rule **out);
 
-/* Calls into functions of a rule's table, all through the gate. 0, or -1 with ERROR_DATA: message with
- * file:line, traceback as the cause. */
+/* Calls into functions of a rule's table, all through the gate. 0, or -1 with ERROR_DATA: message
+ * with file:line, traceback as the cause. */
 int vm_when(struct vm *vm, const struct value *function, struct event *e, bool *answer,
             struct error *err) must_check;
-int vm_run(struct vm *vm, const struct value *function, struct event *e, struct error *err) must_check;
+int vm_run(struct vm *vm, const struct value *function, struct event *e,
+           struct error *err) must_check;
 
 /* The result of a message function, valid until the next call. */
 struct vm_message {
     enum { VM_NOTHING, VM_SAYS_TEXT, VM_SAYS_TABLE, VM_SAYS_EVENT } kind;
     struct slice body; /* text, or JSON of a table */
 };
-int vm_message(struct vm *vm, const struct value *function, struct event *e,
-               struct vm_message *out, struct error *err) must_check;
+int vm_message(struct vm *vm, const struct value *function, struct event *e, struct vm_message *out,
+               struct error *err) must_check;
 
 size_t vm_memory(const struct vm *vm); /* bytes in use by Lua */
 
@@ -74,8 +76,8 @@ struct declaration {
     int line;
     struct value table;
 };
-int declare_load(const char *path, struct slice text, struct arena *arena,
-                 struct declaration **out, size_t *count, struct error *err) must_check;
+int declare_load(const char *path, struct slice text, struct arena *arena, struct declaration **out,
+                 size_t *count, struct error *err) must_check;
 
 /* Names of rule scripts and of tidegate.lua, with signature and text: for stubs and help. */
 struct binding {

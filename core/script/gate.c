@@ -1,0 +1,128 @@
+#include "script/script_private.h"
+
+/* Finds "path:line:" of a loaded script in `message`; the path's text and the line's number. */
+static const struct vm_text *
+locate(const struct vm *vm, const char *message, int *line)
+{
+    for (size_t i = 0; i < vm->text_count; i++) {
+        const struct vm_text *t = &vm->texts[i];
+        size_t size = strlen(t->path);
+        const char *at = strstr(message, t->path);
+        if (at && at[size] == ':' && (*line = atoi(at + size + 1)) > 0)
+            return t;
+    }
+    return NULL;
+}
+
+static struct slice
+source_line(struct slice text, int line)
+{
+    const char *at = text.data, *end = text.data + text.size;
+    for (; line > 1 && at < end; at++)
+        line -= *at == '\n';
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+    struct slice found = {at, (size_t)((stop ? stop : end) - at)};
+    while (found.size && (*found.data == ' ' || *found.data == '\t'))
+        found.data++, found.size--;
+    return found;
+}
+
+/* Lua's own words when something was done to a nil. */
+static bool
+is_about_nil(const char *message)
+{
+    static const char *const signs[] = {"nil value", "with nil", "nil with", "got nil",
+                                        "got no value"};
+    for (size_t i = 0; i < countof(signs); i++)
+        if (strstr(message, signs[i]))
+            return true;
+    return false;
+}
+
+static void
+set_error(struct vm *vm, const char *message, struct error *err)
+{
+    error_set(err, ERROR_DATA, "%s", message);
+    int line = 0;
+    const struct vm_text *t = locate(vm, message, &line);
+    if (t) {
+        struct slice source = source_line(t->text, line);
+        error_cause(err, "line %d is: %.*s", line, (int)(source.size > 300 ? 300 : source.size),
+                    source.data);
+    }
+    if (vm->null_column.size && is_about_nil(message))
+        error_hint(err,
+                   "column \"%.*s\" is NULL here; test it first: e.new.%.*s ~= nil, or "
+                   "e:is_null(\"%.*s\")",
+                   (int)vm->null_column.size, vm->null_column.data, (int)vm->null_column.size,
+                   vm->null_column.data, (int)vm->null_column.size, vm->null_column.data);
+}
+
+/* The error value as text, without running anything of the script's: a table's __tostring could
+ * loop. */
+static int
+handle_message(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER) {
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+        lua_replace(L, 1);
+    }
+    luaL_traceback(L, L, NULL, 1);
+    const char *trace = lua_tostring(L, -1);
+    snprintf(vm->traceback, sizeof(vm->traceback), "%s", trace ? trace : "");
+    lua_settop(L, 1);
+    return 1;
+}
+
+void
+gate_open(lua_State *L)
+{
+    lua_pushcfunction(L, handle_message);
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_HANDLER);
+}
+
+int
+gate_call(struct vm *vm, int nargs, int nresults, struct error *err)
+{
+    lua_State *L = vm->lua;
+    int base = lua_gettop(L) - nargs;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_HANDLER);
+    lua_insert(L, base);
+    int status = lua_pcall(L, nargs, nresults, base);
+    lua_remove(L, base);
+    if (status == LUA_OK)
+        return 0;
+    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    set_error(vm, message ? message : "error without a message", err);
+    lua_pop(L, 1);
+    return -1;
+}
+
+int
+gate_run(struct vm *vm, lua_CFunction body, void *arg, struct error *err)
+{
+    lua_pushcfunction(vm->lua, body);
+    lua_pushlightuserdata(vm->lua, arg);
+    return gate_call(vm, 1, 0, err);
+}
+
+int
+raise_error(lua_State *L, const struct error *err)
+{
+    char text[1600];
+    luaL_where(L, 1);
+    lua_pushstring(L, error_text(err, text, sizeof(text)));
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+int
+line_of_caller(lua_State *L)
+{
+    lua_Debug where = {0};
+    if (!lua_getstack(L, 1, &where))
+        return 0;
+    lua_getinfo(L, "l", &where);
+    return where.currentline;
+}

@@ -1,0 +1,128 @@
+/* What the files of core/script share: the VM's inside, the gate, conversion. Not for others. */
+#ifndef SCRIPT_SCRIPT_PRIVATE_H
+#define SCRIPT_SCRIPT_PRIVATE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/buffer.h"
+#include "base/error.h"
+#include "script/vm.h"
+
+/* What a script may do depends on why it runs. */
+enum vm_phase {
+    PHASE_NONE,    /* no script runs */
+    PHASE_LOAD,    /* top level: only registration */
+    PHASE_WHEN,    /* a condition: reads only */
+    PHASE_RUN,     /* a handler: may send */
+    PHASE_MESSAGE, /* a message function: reads only */
+};
+
+/* vm_new, or a VM for tidegate.lua whose declarations go into an arena. */
+struct vm *vm_new_for(const struct vm_host *host, struct arena *declared_in,
+                      struct error *err) must_check;
+
+struct vm_text {
+    const char *path;
+    struct slice text;
+};
+
+struct vm {
+    lua_State *lua;
+    struct vm_host host;
+    struct arena arena; /* rules' tables and names, script texts */
+    struct vm_rule *rules;
+    size_t rule_count, rule_room;
+    struct vm_text *texts; /* of the loaded scripts, to quote lines from */
+    size_t text_count, text_room;
+
+    enum vm_phase phase;
+    const char *script; /* under load: its path */
+    const char *stem;   /* … and its part of full names */
+    unsigned anonymous; /* … and how many on() without a name it had */
+
+    struct event *event;        /* of the call under way; NULL between calls */
+    const struct schema *bound; /* whose columns the row objects know */
+    struct slice null_column;   /* the last column read as NULL in this call */
+    char traceback[1024];       /* of the newest error */
+    struct buffer scratch;      /* JSON of tables, renderings */
+    struct arena call;          /* values of one call */
+
+    struct arena *declared_in; /* tidegate.lua: where values go; else NULL */
+    struct declaration *declared;
+    size_t declared_count, declared_room;
+};
+
+/* Registry slots, fixed at vm_new so that calls need no names. */
+enum vm_slot {
+    SLOT_HANDLER =
+        LUA_RIDX_LAST + 2, /* message handler of the gate; the slot before it is luaL_ref's */
+    SLOT_EVENT,            /* the event object, one per VM, re-aimed at each call */
+    SLOT_ROW_NEW,
+    SLOT_ROW_OLD,
+    SLOT_COLUMNS, /* schema pointer -> {column name -> index} */
+    SLOT_CALL_META,
+    SLOT_LIST_META, /* marks lists that came from documents, so that empty ones stay lists */
+    SLOT_GLOBALS,   /* what every script sees */
+    SLOT_LAST,
+};
+
+static inline struct vm *
+vm_of(lua_State *L)
+{
+    return *(struct vm **)lua_getextraspace(L);
+}
+
+/* Calls the function below `nargs` arguments on the stack, protected, with the traceback handler.
+ * On failure the stack is as before the function was pushed, and err says what. */
+int gate_call(struct vm *vm, int nargs, int nresults, struct error *err) must_check;
+
+/* Runs `body` (a C function of ours that may raise) protected, with `arg` as light userdata. */
+int gate_run(struct vm *vm, lua_CFunction body, void *arg, struct error *err) must_check;
+
+/* Pushes the message handler's traceback function into SLOT_HANDLER. */
+void gate_open(lua_State *L);
+
+/* Lua value at `index` to a value tree in `arena`; raises a Lua error that begins with `what` on a
+ * cycle, excessive depth or a type that has no place there. May raise. */
+void convert_value(lua_State *L, int index, struct arena *arena, const char *what,
+                   struct value *out);
+/* A table (or any value) as JSON; sorted keys; raises. */
+void convert_json(lua_State *L, int index, struct buffer *out, const char *what);
+/* A value tree as Lua; JSON null becomes `null`. Raises only for want of memory. */
+void convert_push(lua_State *L, const struct value *value);
+/* JSON text as Lua; raises when it is no JSON. */
+void convert_push_json(lua_State *L, struct slice json);
+
+/* The `null` of scripts. */
+void null_push(lua_State *L);
+bool null_is(lua_State *L, int index);
+
+/* The line of the script that called the running C function. */
+int line_of_caller(lua_State *L);
+
+/* The text of an error as a Lua error, never returning. */
+int raise_error(lua_State *L, const struct error *err);
+
+void sandbox_open(lua_State *L, bool declare);            /* fills SLOT_GLOBALS */
+void sandbox_environment(lua_State *L, const char *path); /* pushes a fresh _ENV for one script */
+
+void bind_event_open(lua_State *L);
+struct event *bind_event_check(lua_State *L, int index); /* the running event, or raises */
+bool bind_event_is(lua_State *L, int index);
+void bind_row_open(lua_State *L);
+void bind_row_push_cell(lua_State *L, const struct cell *cell);
+/* The column of that name in the running event, or raises with a suggestion. */
+unsigned bind_row_column(lua_State *L, int index);
+void bind_decimal_open(lua_State *L);
+void bind_decimal_push(lua_State *L, struct slice text);
+bool bind_decimal_text(lua_State *L, int index, struct slice *out);
+/* A number text as Lua sees it (language.md §5): integer, float, decimal, or the server's own text.
+ */
+void bind_decimal_number(lua_State *L, struct slice text);
+void bind_rule_open(lua_State *L);    /* rule on send render, conditions, null */
+void bind_declare_open(lua_State *L); /* source channel settings env */
+
+#endif
