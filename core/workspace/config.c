@@ -213,6 +213,25 @@ row_names(struct arena *arena, const struct option *rows, size_t count, const ch
     return names;
 }
 
+/* The driver's rows and the common ones together, so that "did you mean" knows both. */
+static int
+apply_source(struct config *c, const struct declaration *d, struct config_source *s,
+             const char *what, struct error *err)
+{
+    const struct source_driver *driver = s->driver;
+    if (option_apply(driver->options, driver->option_count, &d->table, s->options,
+                     row_names(&c->arena, source_common_rows, source_common_row_count, "driver"),
+                     &c->arena, what, err) != 0)
+        return -1;
+    if (option_apply(source_common_rows, source_common_row_count, &d->table, &s->common,
+                     row_names(&c->arena, driver->options, driver->option_count, "driver"),
+                     &c->arena, what, err) != 0)
+        return -1;
+    struct source_plan plan = {
+        .name = d->name, .driver = driver, .options = s->options, .common = s->common};
+    return source_plan_check(&plan, err);
+}
+
 static void
 load_source(struct loader *l, const struct declaration *d)
 {
@@ -225,12 +244,7 @@ load_source(struct loader *l, const struct declaration *d)
     struct config_source *s = &c->sources[c->source_count];
     *s = (struct config_source){.name = d->name, .line = d->line, .driver = driver};
     s->options = arena_zero(&c->arena, driver->options_size + 1);
-    if (option_apply(driver->options, driver->option_count, &d->table, s->options,
-                     row_names(&c->arena, source_common_rows, source_common_row_count, "driver"),
-                     &c->arena, what, &err) != 0 ||
-        option_apply(source_common_rows, source_common_row_count, &d->table, &s->common,
-                     row_names(&c->arena, driver->options, driver->option_count, "driver"),
-                     &c->arena, what, &err) != 0) {
+    if (apply_source(c, d, s, what, &err) != 0) {
         report(l, &err);
         return;
     }
@@ -249,22 +263,12 @@ load_channel(struct loader *l, const struct declaration *d)
     struct config_channel *ch = &c->channels[c->channel_count];
     *ch = (struct config_channel){.name = d->name, .line = d->line, .driver = driver};
     ch->options = arena_zero(&c->arena, driver->options_size + 1);
-    if (option_apply(driver->options, driver->option_count, &d->table, ch->options,
-                     row_names(&c->arena, channel_common_rows, channel_common_row_count, "type"),
-                     &c->arena, what, &err) != 0 ||
-        option_apply(channel_common_rows, channel_common_row_count, &d->table, &ch->common,
-                     row_names(&c->arena, driver->options, driver->option_count, "type"), &c->arena,
-                     what, &err) != 0) {
+    struct channel_plan plan = {.name = d->name, .driver = driver, .options = ch->options};
+    if (channel_plan_apply(&plan, &d->table, &c->arena, what, &err) != 0) {
         report(l, &err);
         return;
     }
-    ch->common.shape = (struct event_shape){
-        .format = (enum event_format)ch->common.format,
-        .decimals = (enum number_style)ch->common.decimals,
-        .bigints = (enum number_style)ch->common.bigints,
-        .columns = ch->common.columns.items,
-        .column_count = ch->common.columns.count,
-    };
+    ch->common = plan.common;
     c->channel_count++;
 }
 

@@ -1,0 +1,112 @@
+#include <stdlib.h>
+#include "base/text.h"
+#include "channel/channel_driver.h"
+#include "source/source_driver.h"
+#include "workspace/scripts.h"
+#include "workspace/workspace.h"
+
+/* Where problems of configuration and scripts go while nothing runs. */
+struct checker {
+    struct workspace_check *check;
+    struct channel_plan *plans; /* by place in config.channels */
+    workspace_report *report;
+    void *context;
+};
+
+static void
+config_problem_of(void *context, const struct error *err)
+{
+    struct checker *c = context;
+    c->check->problems++;
+    c->report(c->context, "tidegate.lua", err);
+}
+
+static void
+script_problem_of(void *context, const char *script, const struct error *err)
+{
+    struct checker *c = context;
+    c->check->problems++;
+    c->report(c->context, script, err);
+}
+
+static bool
+world_channel(void *context, struct slice name, struct outbox_queue **queue,
+              const struct channel_plan **plan)
+{
+    struct checker *c = context;
+    const struct config_channel *channel = config_find_channel(&c->check->config, name);
+    if (!channel)
+        return false;
+    *queue = NULL; /* nothing is sent by a check */
+    *plan = &c->plans[channel - c->check->config.channels];
+    return true;
+}
+
+static const char *
+world_suggest(void *context, struct slice name)
+{
+    const struct config *config = &((struct checker *)context)->check->config;
+    return text_suggest(name, config->channels, config->channel_count, sizeof(*config->channels));
+}
+
+static void
+fill_world(struct checker *c, struct rules_world *world)
+{
+    struct config *config = &c->check->config;
+    const char **names = arena_zero(&config->arena, (config->source_count + 1) * sizeof(*names));
+    const char **schemas =
+        arena_zero(&config->arena, (config->source_count + 1) * sizeof(*schemas));
+    for (size_t i = 0; i < config->source_count; i++) {
+        names[i] = config->sources[i].name;
+        schemas[i] = config->sources[i].driver->default_schema;
+    }
+    c->plans = arena_zero(&config->arena, (config->channel_count + 1) * sizeof(*c->plans));
+    for (size_t i = 0; i < config->channel_count; i++)
+        c->plans[i] = (struct channel_plan){.name = config->channels[i].name,
+                                            .driver = config->channels[i].driver,
+                                            .options = config->channels[i].options,
+                                            .common = config->channels[i].common};
+    *world = (struct rules_world){.sources = names,
+                                  .source_schemas = schemas,
+                                  .source_count = config->source_count,
+                                  .channel = world_channel,
+                                  .channel_suggest = world_suggest,
+                                  .context = c};
+}
+
+int
+workspace_check(const char *folder, workspace_report *report, void *context,
+                struct workspace_check *out, struct error *err)
+{
+    struct checker *c = memory_zero(sizeof(*c));
+    *c = (struct checker){.check = out, .report = report, .context = context};
+    *out = (struct workspace_check){0};
+    out->checker = c;
+    config_load(folder, config_problem_of, c, &out->config);
+    out->scripts = memory_zero(sizeof(*out->scripts));
+    if (scripts_read(folder, out->scripts, script_problem_of, c, err) != 0) {
+        workspace_check_release(out);
+        return -1;
+    }
+    struct rules_world world;
+    fill_world(c, &world);
+    out->rules =
+        rules_new(&world, out->scripts->list, out->scripts->count, script_problem_of, c, err);
+    if (out->rules)
+        return 0;
+    workspace_check_release(out);
+    return -1;
+}
+
+void
+workspace_check_release(struct workspace_check *check)
+{
+    if (check->rules)
+        rules_free(check->rules);
+    if (check->scripts)
+        scripts_release(check->scripts);
+    free(check->scripts);
+    config_release(&check->config);
+    free(check->checker);
+    *check = (struct workspace_check){0};
+}
