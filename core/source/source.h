@@ -39,6 +39,7 @@ enum source_state {
 const char *source_state_name(enum source_state state);
 
 enum source_policy { SOURCE_FAIL, SOURCE_ACCEPT, SOURCE_RESNAPSHOT };
+enum source_capture { SOURCE_BY_DEFAULT, SOURCE_BY_LOG, SOURCE_BY_TRIGGER };
 
 /* What every source understands, whatever its driver. design/operation.md §7. */
 struct source_common {
@@ -46,6 +47,8 @@ struct source_common {
     struct option_list exclude;
     struct option_list exclude_columns; /* "table.column" patterns, kept out of the journal */
     int on_lost;                        /* enum source_policy */
+    int capture;                        /* enum source_capture */
+    int snapshot;                       /* 0 never, 1 initial */
     int64_t max_row;                    /* bytes */
 };
 
@@ -70,6 +73,7 @@ struct source_plan {
     const struct source_driver *driver;
     void *options;              /* the driver's own struct, filled by option_apply */
     struct source_common common;
+    const char *workspace;      /* folder; relative paths of options start here */
     const char *workspace_id;   /* stands in names of what is made in the database */
     const char *const *rule_tables; /* patterns "schema.table" that rules name; used without `tables` */
     size_t rule_table_count;
@@ -83,6 +87,10 @@ const struct source_driver *source_driver_find(struct slice name);
 const struct source_driver *const *source_drivers(size_t *count);
 extern const struct option source_common_rows[];
 extern const size_t source_common_row_count;
+
+/* What can be said of a plan without its database: ERROR_CONFIG, or ERROR_REFUSED for what is not
+ * built. source_new, source_check and source_installed do it first. */
+int source_plan_check(const struct source_plan *plan, struct error *err) must_check;
 
 struct source *source_new(const struct source_plan *plan, struct error *err) must_check;
 int source_start(struct source *s, struct error *err) must_check;
