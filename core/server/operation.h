@@ -31,18 +31,4 @@ operation_run operation_status, operation_events, operation_tail, operation_jour
     operation_rules, operation_channels, operation_triggers, operation_dead_list,
     operation_dead_retry, operation_dead_drop, operation_stop;
 
-/* Builds one row: begin, the fields by json_key and its like, end (which sends and empties). */
-struct row_writer {
-    struct reply *reply;
-    struct buffer json;
-};
-void row_begin(struct row_writer *w, struct reply *reply);
-int row_end(struct row_writer *w); /* -1 when nobody listens */
-void row_text(struct row_writer *w, const char *key, const char *value); /* NULL: null */
-void row_slice(struct row_writer *w, const char *key, struct slice value);
-void row_int(struct row_writer *w, const char *key, int64_t value);
-void row_bool(struct row_writer *w, const char *key, bool value);
-void row_time(struct row_writer *w, const char *key, int64_t us); /* RFC 3339; 0: null */
-void row_error(struct row_writer *w, const char *key, const struct error *err); /* none: null */
-
 #endif

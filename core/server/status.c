@@ -3,7 +3,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/json.h"
-#include "server/operation.h"
+#include "server/row.h"
 #include "channel/channel_driver.h"
 #include "source/source_driver.h"
 #include "workspace/workspace.h"
@@ -165,22 +165,6 @@ operation_rules(struct workspace *w, const struct value *arguments, struct reply
     return 0;
 }
 
-void journal_fields(struct row_writer *row, struct workspace *w);
-
-void
-journal_fields(struct row_writer *row, struct workspace *w)
-{
-    struct journal *journal = store_journal(workspace_store(w));
-    const struct settings *s = &workspace_config(w)->settings;
-    row_bool(row, "enabled", true);
-    row_text(row, "id", journal_id(journal));
-    row_int(row, "newest_lsn", (int64_t)journal_newest(journal));
-    row_int(row, "oldest_lsn", (int64_t)journal_oldest(journal));
-    row_int(row, "bytes", journal_bytes(journal));
-    row_int(row, "retention_seconds", s->retention.journal / CLOCK_SECOND);
-    row_int(row, "retention_bytes", s->retention.journal_size);
-}
-
 static void
 store_fields(struct row_writer *row, struct workspace *w)
 {
@@ -192,31 +176,6 @@ store_fields(struct row_writer *row, struct workspace *w)
     row_int(row, "disk_free", status.disk_free);
     row_int(row, "wal_bytes", status.wal_bytes);
     row_int(row, "groups", (int64_t)status.groups);
-}
-
-/* A list operation as an array inside another row. */
-struct nested {
-    struct reply reply;
-    struct row_writer *row;
-};
-
-static int
-nested_row(struct reply *reply, struct slice json)
-{
-    struct nested *n = container_of(reply, struct nested, reply);
-    json_comma(&n->row->json);
-    buffer_slice(&n->row->json, json);
-    return 0;
-}
-
-static void
-nest(struct row_writer *row, const char *key, struct workspace *w, operation_run *list)
-{
-    struct nested n = {.reply = {.row = nested_row}, .row = row};
-    json_key(&row->json, key);
-    buffer_byte(&row->json, '[');
-    list(w, NULL, &n.reply, NULL);
-    buffer_byte(&row->json, ']');
 }
 
 static void
@@ -263,12 +222,12 @@ operation_status(struct workspace *w, const struct value *arguments, struct repl
         row_int(&row, "port", workspace_config(w)->settings.port);
         row_time(&row, "started", workspace_started(w));
     }
-    object(&row, "journal", w, journal_fields);
+    object(&row, "journal", w, row_journal);
     object(&row, "store", w, store_fields);
-    nest(&row, "sources", w, operation_sources);
-    nest(&row, "consumers", w, operation_consumers);
-    nest(&row, "rules", w, operation_rules);
-    nest(&row, "channels", w, operation_channels);
+    row_list(&row, "sources", w, operation_sources);
+    row_list(&row, "consumers", w, operation_consumers);
+    row_list(&row, "rules", w, operation_rules);
+    row_list(&row, "channels", w, operation_channels);
     problem_fields(&row, w);
     row_end(&row);
     return 0;

@@ -25,6 +25,8 @@ struct source_resume {
     struct slice position;
     int64_t watermark;
     uint64_t lsn; /* of its newest event; 0: none */
+    struct slice gap; /* not empty: history ended before; a gap event with this reason comes first,
+                         `epoch` is already the new one and `position` is empty */
 };
 
 enum source_state {

@@ -213,22 +213,22 @@ row_names(struct arena *arena, const struct option *rows, size_t count, const ch
     return names;
 }
 
-/* The driver's rows and the common ones together, so that "did you mean" knows both. */
-static int
-apply_source(struct config *c, const struct declaration *d, struct config_source *s,
-             const char *what, struct error *err)
+int
+config_apply_source(const struct value *declared, struct config_source *s, struct arena *arena,
+                    struct error *err)
 {
     const struct source_driver *driver = s->driver;
-    if (option_apply(driver->options, driver->option_count, &d->table, s->options,
-                     row_names(&c->arena, source_common_rows, source_common_row_count, "driver"),
-                     &c->arena, what, err) != 0)
+    const char *what = arena_printf(arena, "source \"%s\"", s->name);
+    if (option_apply(driver->options, driver->option_count, declared, s->options,
+                     row_names(arena, source_common_rows, source_common_row_count, "driver"), arena,
+                     what, err) != 0)
         return -1;
-    if (option_apply(source_common_rows, source_common_row_count, &d->table, &s->common,
-                     row_names(&c->arena, driver->options, driver->option_count, "driver"),
-                     &c->arena, what, err) != 0)
+    if (option_apply(source_common_rows, source_common_row_count, declared, &s->common,
+                     row_names(arena, driver->options, driver->option_count, "driver"), arena, what,
+                     err) != 0)
         return -1;
     struct source_plan plan = {
-        .name = d->name, .driver = driver, .options = s->options, .common = s->common};
+        .name = s->name, .driver = driver, .options = s->options, .common = s->common};
     return source_plan_check(&plan, err);
 }
 
@@ -242,9 +242,10 @@ load_source(struct loader *l, const struct declaration *d)
     if (!driver)
         return;
     struct config_source *s = &c->sources[c->source_count];
-    *s = (struct config_source){.name = d->name, .line = d->line, .driver = driver};
+    *s = (struct config_source){
+        .name = d->name, .line = d->line, .driver = driver, .declared = &d->table};
     s->options = arena_zero(&c->arena, driver->options_size + 1);
-    if (apply_source(c, d, s, what, &err) != 0) {
+    if (config_apply_source(&d->table, s, &c->arena, &err) != 0) {
         report(l, &err);
         return;
     }

@@ -30,6 +30,7 @@ struct config_source {
     const struct source_driver *driver;
     void *options;
     struct source_common common;
+    const struct value *declared; /* the table as it stands in tidegate.lua */
 };
 
 struct config_channel {
@@ -56,6 +57,11 @@ typedef void config_problem(void *context, const struct error *err);
  * in `out` even if something else is wrong. Returns the number of problems. */
 size_t config_load(const char *folder, config_problem *problem, void *context, struct config *out);
 void config_release(struct config *c);
+
+/* Checks a declaration's table against the rows of s->driver and the common ones, and fills
+ * s->options and s->common. Texts live in `arena`. */
+int config_apply_source(const struct value *declared, struct config_source *s, struct arena *arena,
+                        struct error *err) must_check;
 
 const struct config_source *config_find_source(const struct config *c, const char *name);
 const struct config_channel *config_find_channel(const struct config *c, struct slice name);

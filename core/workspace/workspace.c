@@ -9,6 +9,7 @@
 #include "channel/channel_driver.h"
 #include "source/source_driver.h"
 #include "workspace/folder.h"
+#include "workspace/registry.h"
 #include "workspace/scripts.h"
 
 struct live_channel {
@@ -105,8 +106,7 @@ static int
 open_channels(struct workspace *w, struct error *err)
 {
     w->channels = memory_zero((w->config.channel_count + 1) * sizeof(*w->channels));
-    w->transfer = transfer_new(err);
-    if (!w->transfer)
+    if (!w->offline && !(w->transfer = transfer_new(err)))
         return -1;
     for (size_t i = 0; i < w->config.channel_count; i++) {
         const struct config_channel *c = &w->config.channels[i];
@@ -115,6 +115,8 @@ open_channels(struct workspace *w, struct error *err)
         live->queue = outbox_attach(w->outbox, c->name, &c->common, err);
         if (!live->queue)
             return error_context(err, "channel \"%s\"", c->name);
+        if (w->offline)
+            continue;
         live->plan.feed = outbox_feed(live->queue);
         live->channel = channel_new(&live->plan, err);
         if (!live->channel)
@@ -149,8 +151,8 @@ open_rules(struct workspace *w, struct error *err)
                                 .channel_suggest = world_suggest,
                                 .context = w};
     w->rules = make_rules(&w->config, &w->scripts, &world, script_problem_of, w, err);
-    if (!w->rules)
-        return -1;
+    if (!w->rules || w->offline)
+        return w->rules ? 0 : -1;
     struct consumer_plan plan = {
         .name = "main", .store = w->store, .outbox = w->outbox, .rules = w->rules};
     w->consumer = consumer_new(&plan, err);
@@ -199,6 +201,9 @@ open_source(struct workspace *w, const struct config_source *c, struct live_sour
             .watermark = live->resume.watermark,
             .lsn = live->resume.lsn,
         };
+    char gap[256];
+    if (registry_resume(w->store, c->name, &plan.resume, gap, err) != 0)
+        return -1;
     plan.sink = (struct source_sink){live, sink_give, sink_committed};
     live->source = source_new(&plan, err);
     if (!live->source)
@@ -272,12 +277,11 @@ open_parts(struct workspace *w, struct error *err)
 {
     if (read_configuration(w, err) != 0 || open_storage(w, err) != 0)
         return -1;
-    if (w->offline)
-        return 0;
-    store_trim_guard(w->store, outbox_trim_guard(w->outbox));
+    if (!w->offline)
+        store_trim_guard(w->store, outbox_trim_guard(w->outbox));
     if (open_channels(w, err) != 0 || open_rules(w, err) != 0)
         return -1;
-    return open_sources(w, err);
+    return w->offline ? 0 : open_sources(w, err);
 }
 
 struct workspace *
@@ -299,6 +303,9 @@ workspace_start(struct workspace *w, struct error *err)
     ensure(!w->offline);
     if (store_start(w->store, err) != 0)
         return -1;
+    for (size_t i = 0; i < w->source_count; i++)
+        if (registry_note(w->store, &w->config.sources[i], err) != 0)
+            return -1;
     for (size_t i = 0; i < w->config.channel_count; i++)
         if (channel_start(w->channels[i].channel, err) != 0)
             return error_context(err, "channel \"%s\"", w->config.channels[i].name);
