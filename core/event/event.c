@@ -1,14 +1,10 @@
 #include "event/event.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
 #include "base/hash.h"
 #include "base/json.h"
 #include "event/codec.h"
-
-#define NUMBER_BYTES 32
 
 static const char *const op_names[EVENT_OPS] = {
     [EVENT_INSERT] = "insert",     [EVENT_UPDATE] = "update", [EVENT_DELETE] = "delete",
@@ -54,30 +50,6 @@ cell_equal(const struct cell *a, const struct cell *b)
     }
 }
 
-/* The exact text of a value; numbers are written into `scratch`. Bytes are given as they are. */
-static struct slice
-cell_text(const struct cell *cell, char scratch[NUMBER_BYTES])
-{
-    int size;
-    switch (cell->kind) {
-    case CELL_ABSENT:
-    case CELL_NULL:
-    case CELL_UNCHANGED:
-    case CELL_UNKNOWN:
-        return slice_of("");
-    case CELL_BOOL:
-        return slice_of(cell->integer ? "true" : "false");
-    case CELL_INT:
-        size = snprintf(scratch, NUMBER_BYTES, "%" PRId64, cell->integer);
-        return (struct slice){scratch, (size_t)size};
-    case CELL_FLOAT:
-        size = snprintf(scratch, NUMBER_BYTES, "%.17g", cell->real);
-        return (struct slice){scratch, (size_t)size};
-    default:
-        return cell->text;
-    }
-}
-
 static void
 print_real(double value, struct buffer *out)
 {
@@ -104,13 +76,27 @@ print_hex(struct slice bytes, struct buffer *out)
 void
 cell_print(const struct cell *cell, struct buffer *out)
 {
-    char scratch[NUMBER_BYTES];
-    if (cell->kind == CELL_FLOAT)
+    switch (cell->kind) {
+    case CELL_ABSENT:
+    case CELL_NULL:
+    case CELL_UNCHANGED:
+    case CELL_UNKNOWN:
+        break;
+    case CELL_BOOL:
+        buffer_text(out, cell->integer ? "true" : "false");
+        break;
+    case CELL_INT:
+        json_int(out, cell->integer);
+        break;
+    case CELL_FLOAT:
         print_real(cell->real, out);
-    else if (cell->kind == CELL_BYTES)
+        break;
+    case CELL_BYTES:
         print_hex(cell->text, out);
-    else
-        buffer_slice(out, cell_text(cell, scratch));
+        break;
+    default:
+        buffer_slice(out, cell->text);
+    }
 }
 
 const struct row *
@@ -221,16 +207,25 @@ hash_more(uint64_t hash, struct slice text)
     return hash64_seed(text.data, text.size, hash);
 }
 
+static uint64_t
+hash_cell(uint64_t hash, const struct cell *cell)
+{
+    if (cell->kind >= CELL_DECIMAL)
+        return hash_more(hash, cell->text);
+    if (cell_is_value(cell)) /* the 8 bytes of integer or real */
+        return hash64_seed(&cell->integer, sizeof(cell->integer), hash);
+    return hash_more(hash, slice_of(""));
+}
+
 uint64_t
 event_key_hash(struct event *e)
 {
     const struct schema *schema = e->schema;
     enum event_image image = event_key_image(e);
     bool has_row = e->rows[EVENT_NEW].present || e->rows[EVENT_OLD].present;
-    uint64_t hash =
-        hash_more(hash_more(hash_more(0, schema->source), schema->schema), schema->table);
-    char scratch[NUMBER_BYTES];
+    uint64_t hash = hash_more(0, schema->source);
+    hash = hash_more(hash_more(hash, schema->schema), schema->table);
     for (unsigned i = 0; has_row && i < schema->key_count; i++)
-        hash = hash_more(hash, cell_text(event_key_cell(e, image, i), scratch));
+        hash = hash_cell(hash, event_key_cell(e, image, i));
     return hash ? hash : 1;
 }

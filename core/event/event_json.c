@@ -159,8 +159,10 @@ json_part_image(struct event *e, const struct event_shape *shape, enum event_ima
     buffer_byte(out, '{');
     start = out->size;
     for (unsigned i = 0; i < row->count && i < e->schema->column_count; i++) {
-        const struct cell *cell = event_value(e, image, i);
+        const struct cell *cell = &row->cells[i];
         const struct column *column = &e->schema->columns[i];
+        if (cell->kind == CELL_UNCHANGED)
+            cell = event_value(e, image, i);
         if ((cell_is_value(cell) || cell->kind == CELL_NULL) && is_wanted(shape, column))
             print_member(cell, column, shape, start, out);
     }
@@ -198,6 +200,15 @@ print_listed(const struct column *column, struct slice key, size_t start, struct
     json_string(out, column->name);
 }
 
+static bool
+row_has(const struct row *row, enum cell_kind kind)
+{
+    for (unsigned i = 0; i < row->count; i++)
+        if (row->cells[i].kind == kind)
+            return true;
+    return false;
+}
+
 static void
 print_missing(struct event *e, const struct event_shape *shape, enum cell_kind kind,
               struct buffer *out)
@@ -205,6 +216,8 @@ print_missing(struct event *e, const struct event_shape *shape, enum cell_kind k
     struct slice key = kind == CELL_UNCHANGED ? slice_literal(",\"unchanged\":[")
                                               : slice_literal(",\"unknown\":[");
     size_t start = out->size;
+    if (!row_has(event_row(e, EVENT_NEW), kind) && !row_has(event_row(e, EVENT_OLD), kind))
+        return;
     for (unsigned i = 0; i < e->schema->column_count; i++)
         if ((event_value(e, EVENT_NEW, i)->kind == kind ||
              event_value(e, EVENT_OLD, i)->kind == kind) &&
