@@ -166,14 +166,25 @@ json_key(struct buffer *out, const char *key)
 
 static void write_value(struct buffer *out, const struct value *value, int depth);
 
+/* `depth` counts the brackets around a value; false, and the buffer failed, when one more is too
+ * many. */
+static bool
+may_open(struct buffer *out, int depth)
+{
+    out->failed = out->failed || depth >= JSON_DEPTH;
+    return !out->failed;
+}
+
 static void
 write_list(struct buffer *out, const struct value *value, int depth)
 {
+    if (!may_open(out, depth))
+        return;
     buffer_byte(out, '[');
     for (size_t i = 0; i < value->count; i++) {
         if (i > 0)
             buffer_byte(out, ',');
-        write_value(out, &value->items[i], depth);
+        write_value(out, &value->items[i], depth + 1);
     }
     buffer_byte(out, ']');
 }
@@ -181,13 +192,15 @@ write_list(struct buffer *out, const struct value *value, int depth)
 static void
 write_map(struct buffer *out, const struct value *value, int depth)
 {
+    if (!may_open(out, depth))
+        return;
     buffer_byte(out, '{');
     for (size_t i = 0; i < value->count; i++) {
         if (i > 0)
             buffer_byte(out, ',');
         json_string(out, value->pairs[i].key);
         buffer_byte(out, ':');
-        write_value(out, &value->pairs[i].value, depth);
+        write_value(out, &value->pairs[i].value, depth + 1);
     }
     buffer_byte(out, '}');
 }
@@ -199,17 +212,13 @@ write_call(struct buffer *out, const struct value *value, int depth)
     buffer_text(out, "{\"call\":");
     json_string(out, value->text);
     buffer_text(out, ",\"items\":");
-    write_list(out, value, depth);
+    write_list(out, value, depth + 1);
     buffer_byte(out, '}');
 }
 
 static void
 write_value(struct buffer *out, const struct value *value, int depth)
 {
-    if (depth > JSON_DEPTH) {
-        out->failed = true;
-        return;
-    }
     switch (value->kind) {
     case VALUE_NIL:
     case VALUE_NULL:
@@ -231,13 +240,13 @@ write_value(struct buffer *out, const struct value *value, int depth)
         json_string(out, value->text);
         break;
     case VALUE_LIST:
-        write_list(out, value, depth + 1);
+        write_list(out, value, depth);
         break;
     case VALUE_MAP:
-        write_map(out, value, depth + 1);
+        write_map(out, value, depth);
         break;
     case VALUE_CALL:
-        write_call(out, value, depth + 1);
+        write_call(out, value, depth);
         break;
     case VALUE_FUNCTION:
         buffer_text(out, "{\"function\":true}");
