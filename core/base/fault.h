@@ -4,10 +4,10 @@
  *
  *   TIDEGATE_FAULT=name:N      kills the process (SIGKILL) at the Nth passage of that point, after
  *                              appending the name to $TIDEGATE_FAULT_LOG. name:N:error makes
- *                              fault_fails(name) true there once instead; name:N:errors from there on.
- *   TIDEGATE_SABOTAGE=name     makes sabotage(name) true.
- *   TIDEGATE_POWER=seed        fault kills also lose a random part, page by page, of what was written
- *                              but not synced (base/file.h and SQLite through the VFS of base/power.c).
+ *                              fault_fails(name) true there once instead; name:N:errors from there
+ * on. TIDEGATE_SABOTAGE=name     makes sabotage(name) true. TIDEGATE_POWER=seed        fault kills
+ * also lose a random part, page by page, of what was written but not synced (base/file.h and SQLite
+ * through the VFS of base/power.c).
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -33,25 +33,27 @@
 
 /* Wrong on purpose; each must be caught by the harness. */
 #define SABOTAGES(X)                                                                               \
-    X("store.synchronous_off")  /* neither SQLite nor journal sync */                              \
-    X("source.confirm_early")   /* the source confirms before the block is durable */              \
-    X("source.drop_event")      /* one event in 500 is left out */                                 \
-    X("source.double_event")    /* one event in 500 is emitted twice */                            \
-    X("source.swap_events")     /* two neighbours change places now and then */                    \
+    X("store.synchronous_off")   /* neither SQLite nor journal sync */                             \
+    X("source.confirm_early")    /* the source confirms before the block is durable */             \
+    X("source.drop_event")       /* one event in 500 is left out */                                \
+    X("source.double_event")     /* one event in 500 is emitted twice */                           \
+    X("source.swap_events")      /* two neighbours change places now and then */                   \
     X("outbox.send_uncommitted") /* messages are sent before the transaction that holds them */    \
-    X("outbox.skip_mark")       /* delivered messages above a failed one are forgotten */
+    X("outbox.skip_mark")        /* delivered messages above a failed one are forgotten */
 
 #ifdef TIDEGATE_PROOF
 void fault_pass(const char *name);
 bool fault_check(const char *name);
 bool sabotage_on(const char *name);
+void
+fault_reload(void); /* reads the environment again: for unit tests, while no other thread runs */
 #define fault_point(name) fault_pass(name)
 #define fault_fails(name) fault_check(name)
-#define sabotage(name) sabotage_on(name)
+#define sabotage(name)    sabotage_on(name)
 #else
 #define fault_point(name) ((void)0)
 #define fault_fails(name) false
-#define sabotage(name) false
+#define sabotage(name)    false
 #endif
 
 #endif

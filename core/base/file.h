@@ -12,6 +12,10 @@ int file_open(const char *path, int flags, struct error *err) must_check;
 void file_close(int fd);
 int file_write(int fd, const void *data, size_t size, int64_t offset, const char *path,
                struct error *err) must_check;
+/* As file_write, `count` parts (at most FILE_PARTS) one behind the other in one system call. */
+#define FILE_PARTS 8
+int file_write_parts(int fd, const struct slice *parts, int count, int64_t offset, const char *path,
+                     struct error *err) must_check;
 /* Reads up to `size` bytes; how many were there (0 at the end), or -1. */
 int64_t file_read(int fd, void *data, size_t size, int64_t offset, const char *path,
                   struct error *err) must_check;
@@ -25,6 +29,6 @@ int file_slurp(const char *path, struct buffer *out, struct error *err) must_che
 int file_replace(const char *path, struct slice content, struct error *err) must_check;
 
 int file_make_folder(const char *path, struct error *err) must_check; /* 0700; existing is fine */
-int64_t file_free_space(const char *path, int64_t *total); /* bytes, or -1 */
+int64_t file_free_space(const char *path, int64_t *total);            /* bytes, or -1 */
 
 #endif

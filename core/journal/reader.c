@@ -1,0 +1,386 @@
+/* Reading: from the ring while the reader keeps up, else from the segment's file through a handle
+ * of its own. The lock is held only to look up where the next block stands. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "journal/journal_private.h"
+
+struct journal_reader {
+    struct journal *journal;
+    uint64_t next;     /* number of the block to be read next */
+    uint64_t wanted;   /* blocks that end at or below this lsn are skipped; 0: none */
+    bool placed;       /* false: `next` is yet to be found for `wanted` */
+    struct kept *kept; /* the block given last, if it came from the ring */
+
+    /* A block whose place on disk is known: at or before `next`, if it is in the right segment. */
+    uint64_t known_segment, known;
+    int64_t known_at;
+
+    struct segment *segment; /* whose file is open, or NULL */
+    uint64_t limit;          /* one past its newest committed block */
+    struct window window;
+    struct buffer plain;
+};
+
+struct journal_reader *
+journal_reader_open(struct journal *j)
+{
+    struct journal_reader *r = memory_zero(sizeof(*r));
+    r->journal = j;
+    window_init(&r->window);
+    buffer_init(&r->plain, BLOCK_BODY_MAX);
+    return r;
+}
+
+/* Lets go of the open file; under the lock. */
+static void
+leave_segment(struct journal_reader *r)
+{
+    if (!r->segment)
+        return;
+    r->segment->handles--;
+    journal_drop(r->segment);
+    r->segment = NULL;
+}
+
+void
+journal_reader_close(struct journal_reader *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->journal->lock);
+    leave_segment(r);
+    pthread_mutex_unlock(&r->journal->lock);
+    kept_give(r->kept);
+    window_release(&r->window);
+    buffer_release(&r->plain);
+    free(r);
+}
+
+void
+journal_seek(struct journal_reader *r, uint64_t lsn)
+{
+    r->wanted = lsn;
+    r->placed = false;
+}
+
+/* The index of the last segment whose first block is at or below `block`; 0 if all are above. */
+static size_t
+segment_of_block(const struct journal *j, uint64_t block)
+{
+    size_t low = 0, high = j->segment_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (j->segments[middle]->first_block <= block)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t
+segment_of_lsn(const struct journal *j, uint64_t lsn)
+{
+    size_t i = j->segment_count - 1;
+    while (i > 0 && j->segments[i]->first_lsn > lsn)
+        i--;
+    return i;
+}
+
+/* Finds the block to begin with, as near as memory can tell; under the lock. */
+static void
+place(struct journal_reader *r)
+{
+    const struct journal *j = r->journal;
+    r->placed = true;
+    if (r->wanted >= j->next_lsn) {
+        r->next = j->next_block;
+        if (r->wanted == j->next_lsn)
+            r->wanted = 0;
+        return;
+    }
+    r->next = ring_find(&j->ring, r->wanted);
+    if (r->next == 0)
+        r->next = j->segments[segment_of_lsn(j, r->wanted)]->first_block;
+}
+
+static bool
+skipped(struct journal_reader *r, uint64_t first_lsn, uint32_t count)
+{
+    if (r->wanted == 0)
+        return false;
+    if (first_lsn + count <= r->wanted)
+        return true;
+    r->wanted = 0;
+    return false;
+}
+
+/* Remembers where the block after this one begins, and steps to it. */
+static void
+step(struct journal_reader *r, uint64_t segment, uint64_t number, int64_t end)
+{
+    r->known_segment = segment;
+    r->known = number + 1;
+    r->known_at = end;
+    if (r->next <= number)
+        r->next = number + 1;
+}
+
+/* What to do next, as the lock shows it. */
+enum where { AT_END, IN_RING, ON_DISK };
+
+static void
+enter_segment(struct journal_reader *r, struct segment *s)
+{
+    if (r->segment != s) {
+        leave_segment(r);
+        r->segment = s;
+        s->handles++;
+    }
+}
+
+static void
+choose_segment(struct journal_reader *r, bool *opened)
+{
+    const struct journal *j = r->journal;
+    size_t i = segment_of_block(j, r->next);
+    struct segment *s = j->segments[i];
+    *opened = r->segment == s && r->window.fd >= 0;
+    enter_segment(r, s);
+    r->window.end = s->end;
+    r->limit = j->next_block;
+    if (i + 1 < j->segment_count && j->segments[i + 1]->first_block < r->limit)
+        r->limit = j->segments[i + 1]->first_block;
+}
+
+static enum where
+look(struct journal_reader *r, bool disk_only, bool *opened)
+{
+    const struct journal *j = r->journal;
+    struct kept *k;
+    if (!r->placed)
+        place(r);
+    if (r->next < j->segments[0]->first_block)
+        r->next = j->segments[0]->first_block;
+    if (r->next >= j->next_block)
+        return AT_END;
+    k = ring_peek(&j->ring, r->next);
+    if (k && k->whole && !disk_only) {
+        r->kept = kept_take(k);
+        leave_segment(r);
+        return IN_RING;
+    }
+    choose_segment(r, opened);
+    return ON_DISK;
+}
+
+static int
+damaged(const struct journal_reader *r, enum block_state state, struct error *err)
+{
+    if (state == BLOCK_NEWER) {
+        error_set(err, ERROR_REFUSED, "journal segment %s has blocks of a newer format",
+                  r->segment->path);
+        return error_hint(err, "use the newer Tidegate that wrote it");
+    }
+    error_set(err, ERROR_CORRUPT,
+              "journal segment %s is damaged: block %" PRIu64 " at byte %lld is not whole",
+              r->segment->path, r->known, (long long)r->known_at);
+    return journal_hint(err);
+}
+
+static bool
+is_known(const struct journal_reader *r, const struct block *b)
+{
+    return b->segment == r->segment->number && b->number == r->known;
+}
+
+/* Walks over headers to block `next` and, when an lsn is wanted, on to the block that holds it. 1:
+ * `b` is its header, 0: it stands in a later segment, -1. */
+static int
+walk(struct journal_reader *r, struct block *b, struct error *err)
+{
+    if (r->known_segment != r->segment->number || r->known > r->next) {
+        r->known_segment = r->segment->number;
+        r->known = r->segment->first_block;
+        r->known_at = r->segment->start;
+    }
+    for (;;) {
+        enum block_state state;
+        if (r->next >= r->limit)
+            return 0;
+        if (window_header(&r->window, r->segment, r->known_at, b, &state, err) != 0)
+            return -1;
+        if (state != BLOCK_GOOD || !is_known(r, b))
+            return damaged(r, state, err);
+        if (r->known == r->next && !skipped(r, b->first_lsn, b->count))
+            return 1;
+        step(r, r->segment->number, r->known, r->known_at + block_size(b));
+    }
+}
+
+static int
+give_plain(struct journal_reader *r, const struct block *b, struct slice body,
+           struct journal_block *out, struct error *err)
+{
+    out->records = body;
+    if (!b->compressed)
+        return 0;
+    if (r->plain.capacity > 4 * (size_t)BATCH_BYTES + b->plain_size)
+        buffer_release(&r->plain);
+    buffer_reset(&r->plain);
+    if (batch_open_body(body, true, (size_t)b->plain_size, &r->plain, err) != 0) {
+        error_context(err, "journal segment %s, block %" PRIu64, r->segment->path, b->number);
+        return journal_hint(err);
+    }
+    out->records = buffer_view(&r->plain);
+    return 0;
+}
+
+static void
+describe(const struct block *b, struct journal_block *out)
+{
+    *out = (struct journal_block){
+        .first_lsn = b->first_lsn,
+        .count = b->count,
+        .source = b->source,
+        .epoch = b->epoch,
+        .watermark = b->watermark,
+        .written = b->written,
+        .position = b->position,
+    };
+}
+
+/* The block at which `walk` stopped, with its body. */
+static int
+read_body(struct journal_reader *r, struct journal_block *out, struct error *err)
+{
+    enum block_state state;
+    struct slice body;
+    struct block b;
+    if (window_block(&r->window, r->segment, r->known_at, &b, &body, &state, err) != 0)
+        return -1;
+    if (state != BLOCK_GOOD || !is_known(r, &b))
+        return damaged(r, state, err);
+    describe(&b, out);
+    if (give_plain(r, &b, body, out, err) != 0)
+        return -1;
+    step(r, r->segment->number, r->known, r->known_at + block_size(&b));
+    return 1;
+}
+
+static int
+open_segment(struct journal_reader *r, bool opened, struct error *err)
+{
+    if (opened)
+        return 0;
+    return window_open(&r->window, r->segment->path, err);
+}
+
+static enum where
+look_locked(struct journal_reader *r, bool disk_only, bool *opened)
+{
+    enum where where;
+    kept_give(r->kept);
+    r->kept = NULL;
+    pthread_mutex_lock(&r->journal->lock);
+    where = look(r, disk_only, opened);
+    pthread_mutex_unlock(&r->journal->lock);
+    if (where == IN_RING)
+        window_close(&r->window);
+    return where;
+}
+
+static void
+give_kept(struct journal_reader *r, struct journal_block *out)
+{
+    const struct kept *k = r->kept;
+    *out = (struct journal_block){
+        .first_lsn = k->first_lsn,
+        .count = k->count,
+        .source = k->source,
+        .epoch = k->epoch,
+        .watermark = k->watermark,
+        .written = k->written,
+        .position = k->position,
+        .records = k->records,
+    };
+}
+
+int
+journal_read(struct journal_reader *r, struct journal_block *out, struct error *err)
+{
+    for (;;) {
+        bool opened = false;
+        enum where where = look_locked(r, false, &opened);
+        struct block b;
+        int found;
+        if (where == AT_END)
+            return 0;
+        if (where == IN_RING) {
+            step(r, r->kept->segment, r->kept->number, r->kept->offset + r->kept->size);
+            if (skipped(r, r->kept->first_lsn, r->kept->count))
+                continue;
+            give_kept(r, out);
+            return 1;
+        }
+        if (open_segment(r, opened, err) != 0)
+            return -1;
+        found = walk(r, &b, err);
+        if (found < 0 || (found > 0 && read_body(r, out, err) < 0))
+            return -1;
+        if (found > 0)
+            return 1;
+    }
+}
+
+/* Segments whose blocks are all older than `us` are passed over by what the next one has seen. */
+static uint64_t
+block_before(struct journal *j, int64_t us)
+{
+    uint64_t block;
+    size_t i;
+    pthread_mutex_lock(&j->lock);
+    i = j->segment_count - 1;
+    while (i > 0 && j->segments[i]->seen >= us)
+        i--;
+    block = j->segments[i]->first_block;
+    pthread_mutex_unlock(&j->lock);
+    return block;
+}
+
+/* 1: `lsn` is found, 0: there is none, -1. */
+static int
+search_time(struct journal_reader *r, int64_t us, uint64_t *lsn, struct error *err)
+{
+    for (;;) {
+        bool opened = false;
+        struct block b;
+        int found;
+        if (look_locked(r, true, &opened) == AT_END)
+            return 0;
+        if (open_segment(r, opened, err) != 0 || (found = walk(r, &b, err)) < 0)
+            return -1;
+        *lsn = b.first_lsn;
+        if (found && (b.written >= us || (b.count > 0 && b.last_ts >= us)))
+            return 1;
+        if (found)
+            step(r, r->segment->number, r->known, r->known_at + block_size(&b));
+    }
+}
+
+uint64_t
+journal_find_time(struct journal *j, int64_t us, struct error *err)
+{
+    struct journal_reader *r = journal_reader_open(j);
+    uint64_t lsn = 0;
+    int found;
+    r->next = block_before(j, us);
+    r->placed = true;
+    found = search_time(r, us, &lsn, err);
+    if (found == 0)
+        lsn = journal_newest(j) + 1;
+    journal_reader_close(r);
+    return found < 0 ? 0 : lsn;
+}
