@@ -260,6 +260,57 @@ damaged_records_are_refused_or_readable(void **state)
     buffer_release(&record);
 }
 
+/* A record made by hand: op, flags, our schema, ts 0, position "", then `rest`. */
+static int
+decode_by_hand(uint8_t op, uint8_t flags, struct slice rest)
+{
+    struct buffer body, record;
+    struct arena arena;
+    struct event e;
+    struct scan s;
+    int result;
+    buffer_init(&body, 1000);
+    buffer_init(&record, 1000);
+    arena_init(&arena, 0);
+    buffer_byte(&body, op);
+    buffer_byte(&body, flags);
+    buffer_u64(&body, everything()->number);
+    buffer_signed(&body, 0);
+    buffer_lenslice(&body, slice_of(""));
+    buffer_slice(&body, rest);
+    buffer_lenslice(&record, buffer_view(&body));
+    s = scan_of(buffer_view(&record));
+    result = codec_decode(&s, event_make_set(), &arena, &e, NULL);
+    arena_release(&arena);
+    buffer_release(&body);
+    buffer_release(&record);
+    return result;
+}
+
+static void
+headers_out_of_range_are_refused(void **state)
+{
+    static const struct {
+        uint8_t op, flags;
+        struct slice rest;
+        int result;
+    } rows[] = {
+        {EVENT_INSERT, 0, {"", 0}, 0},
+        {0, 0, {"", 0}, -1},
+        {EVENT_OPS, 0, {"", 0}, -1},
+        {EVENT_INSERT, 32, {"", 0}, -1},
+        {EVENT_INSERT, 128, {"", 0}, -1},
+        {EVENT_INSERT, 0, {"x", 1}, -1},                      /* bytes too many */
+        {EVENT_INSERT, 1, {"\0\xff\xff\xff\xff\x0f", 6}, 0},  /* tx index 2^32 - 1 */
+        {EVENT_INSERT, 1, {"\0\x80\x80\x80\x80\x10", 6}, -1}, /* tx index 2^32 */
+        {EVENT_INSERT, 4, {"", 0}, -1},                       /* no image */
+        {EVENT_INSERT, 16, {"\0\0\0\0", 4}, -1},              /* four of five extras */
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++)
+        assert_int_equal(decode_by_hand(rows[i].op, rows[i].flags, rows[i].rest), rows[i].result);
+}
+
 static void
 a_damaged_row_is_unknown_from_there_on(void **state)
 {
@@ -326,6 +377,7 @@ main(void)
         cmocka_unit_test(peek_gives_op_schema_and_bytes),
         cmocka_unit_test(a_full_buffer_takes_nothing),
         cmocka_unit_test(damaged_records_are_refused_or_readable),
+        cmocka_unit_test(headers_out_of_range_are_refused),
         cmocka_unit_test(a_damaged_row_is_unknown_from_there_on),
         cmocka_unit_test(unknown_schemas_are_corrupt),
     };

@@ -213,6 +213,35 @@ damaged_bytes_are_refused_or_another_schema(void **state)
     schema_set_free(set);
 }
 
+static void
+values_out_of_range_are_refused(void **state)
+{
+    static const struct column columns[] = {{.family = FAMILY_TIME + 1}, {.flags = 4}};
+    struct schema_set *set = schema_set_new(NULL, NULL);
+    struct error err = {0};
+    struct buffer wide;
+    (void)state;
+    for (size_t i = 0; i < countof(columns); i++) {
+        struct schema draft = {.column_count = 1, .columns = &columns[i]};
+        const struct schema *made = schema_intern(set, &draft, NULL);
+        assert_null(schema_decode(set, made->encoded, NULL));
+    }
+    for (unsigned count = SCHEMA_COLUMNS; count <= SCHEMA_COLUMNS + 1; count++) {
+        buffer_init(&wide, 1 << 20);
+        buffer_append(&wide, "\1\0\0\0\0", 5);
+        buffer_varint(&wide, count);
+        for (unsigned i = 0; i < count; i++)
+            buffer_append(&wide, "\0\0\0\0\0", 5);
+        if (count > SCHEMA_COLUMNS)
+            assert_null(schema_decode(set, buffer_view(&wide), &err));
+        else
+            assert_non_null(schema_decode(set, buffer_view(&wide), NULL));
+        buffer_release(&wide);
+    }
+    assert_int_equal(err.class, ERROR_CORRUPT);
+    schema_set_free(set);
+}
+
 struct shelf {
     const struct schema *stored;
     uint64_t under; /* its number, or a wrong one */
@@ -310,6 +339,7 @@ main(void)
         cmocka_unit_test(labels_name_the_table_or_the_source),
         cmocka_unit_test(encoded_form_gives_the_same_schema),
         cmocka_unit_test(damaged_bytes_are_refused_or_another_schema),
+        cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(unseen_numbers_are_loaded_once),
         cmocka_unit_test(threads_share_one_object),
     };
