@@ -1,6 +1,6 @@
 /* A channel is a named destination. Its driver hands one message (or several) over and answers with
- * a class; retry, back-off, dead letters and order are the outbox's, written once. This header is for
- * those who start and stop channels; channel_driver.h is for those who write one.
+ * a class; retry, back-off, dead letters and order are the outbox's, written once. This header is
+ * for those who start and stop channels; channel_driver.h is for those who write one.
  *
  * Threads: channels on the http transport share one transfer thread (one curl multi handle); every
  * other channel has a thread of its own. The outbox is asked for work on that thread. */
@@ -20,16 +20,16 @@ enum message_kind {
 
 /* One attempt to hand one message over. All slices are on loan until the answer is given. */
 struct delivery {
-    char id[40];            /* "msg_" and 32 hex digits: the same on every attempt, for ever */
-    struct slice event_id;  /* what caused it */
-    struct slice rule;      /* full name */
+    char id[40];           /* "msg_" and 32 hex digits: the same on every attempt, for ever */
+    struct slice event_id; /* what caused it */
+    struct slice rule;     /* full name */
     uint64_t lsn;
-    int64_t created;        /* µs: event's ts, the same on every attempt */
-    int attempt;            /* 1, 2, … */
+    int64_t created; /* µs: event's ts, the same on every attempt */
+    int attempt;     /* 1, 2, … */
     enum message_kind kind;
-    struct slice body;      /* the text; or one JSON value on one line */
-    struct slice options;   /* JSON object of the send's options, or empty */
-    void *driver;           /* the driver's, while it is under way; NULL at first */
+    struct slice body;    /* the text; or one JSON value on one line */
+    struct slice options; /* JSON object of the send's options, or empty */
+    void *driver;         /* the driver's, while it is under way; NULL at first */
 };
 
 enum channel_class {
@@ -43,13 +43,13 @@ const char *channel_class_name(enum channel_class class);
 
 struct channel_answer {
     enum channel_class class;
-    int code;             /* HTTP or protocol status; 0: none */
-    int64_t retry_after;  /* µs from now that the receiver asked for; 0: it did not */
-    char reason[256];     /* for people, control characters escaped; "" when delivered */
+    int code;            /* HTTP or protocol status; 0: none */
+    int64_t retry_after; /* µs from now that the receiver asked for; 0: it did not */
+    char reason[256];    /* for people, control characters escaped; "" when delivered */
 };
 
-/* Where a channel's thread gets work and leaves answers. Filled by the outbox; all three are called on
- * the channel's thread only. A delivery is owned by the feed, lent from take to answer. */
+/* Where a channel's thread gets work and leaves answers. Filled by the outbox; all three are called
+ * on the channel's thread only. A delivery is owned by the feed, lent from take to answer. */
 struct channel_feed {
     void *context;
     size_t (*take)(void *context, struct delivery **out, size_t room);
@@ -61,17 +61,21 @@ struct channel_feed {
 
 /* What every channel understands, whatever its driver. design/operation.md §7. */
 struct channel_common {
-    struct event_shape shape;     /* format, columns, bigints, decimals */
+    struct event_shape shape; /* format, columns, bigints, decimals */
     struct option_list columns;
     int format, decimals, bigints;
     bool allow_private;
-    int64_t concurrency;          /* requests under way at once */
-    int order;                    /* enum channel_order */
+    int64_t concurrency; /* requests under way at once */
+    int order;           /* enum channel_order */
     int64_t attempts;
     int64_t max_age, max_bytes;
-    struct { int64_t first, max; } backoff;
+    struct {
+        int64_t first, max;
+    } backoff;
     int64_t timeout;
-    struct { int64_t failures, probe; } breaker;
+    struct {
+        int64_t failures, probe;
+    } breaker;
 };
 
 enum channel_order { ORDER_KEY, ORDER_NONE, ORDER_STRICT };
@@ -83,11 +87,11 @@ struct transfer;
 struct channel_plan {
     const char *name;
     const struct channel_driver *driver;
-    void *options;               /* the driver's own struct, filled by option_apply */
+    void *options; /* the driver's own struct, filled by option_apply */
     struct channel_common common;
-    const char *workspace;       /* folder; relative paths start here */
-    bool allow_private;          /* may reach loopback and private addresses (operation.md §5) */
-    struct transfer *transfer;   /* for drivers on the http transport */
+    const char *workspace;     /* folder; relative paths start here */
+    bool allow_private;        /* may reach loopback and private addresses (operation.md §5) */
+    struct transfer *transfer; /* for drivers on the http transport */
     struct channel_feed feed;
 };
 
@@ -96,11 +100,23 @@ const struct channel_driver *const *channel_drivers(size_t *count);
 extern const struct option channel_common_rows[];
 extern const size_t channel_common_row_count;
 
+/* Fills plan->options and plan->common from what a user wrote: the rows of plan->driver and the
+ * common ones together, so that one message names whatever is wrong. `map` may hold "type"; the
+ * rest is copied into `arena`, which must outlive the channel. `what` as in option_apply. */
+int channel_plan_apply(struct channel_plan *plan, const struct value *map, struct arena *arena,
+                       const char *what, struct error *err) must_check;
+
+/* `plan` is copied, what it points to is on loan. Options that can't work are ERROR_CONFIG. */
 struct channel *channel_new(const struct channel_plan *plan, struct error *err) must_check;
+/* A destination that can't be reached yet is no failure: a warning, then BROKEN answers. */
 int channel_start(struct channel *c, struct error *err) must_check;
-void channel_stop(struct channel *c);  /* starts nothing new; waits up to 2 s for answers under way */
-void channel_free(struct channel *c);
-void channel_poke(struct channel *c);  /* there is work; any thread */
+/* Starts nothing new and returns at once, so that many channels can stop side by side. */
+void channel_halt(struct channel *c);
+/* Halts, then waits until answers under way are in, at most 2 s from the halt. What has no answer
+ * by then never gets one. Afterwards the feed is not called any more. */
+void channel_stop(struct channel *c);
+void channel_free(struct channel *c); /* stops it if need be; NULL is fine */
+void channel_poke(struct channel *c); /* there is work; any thread */
 const char *channel_name(const struct channel *c);
 
 /* The transfer thread: made once per daemon, before any http channel; stopped after the last. */
