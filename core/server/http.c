@@ -147,7 +147,7 @@ name_holder(int64_t port, char *out, size_t size)
             name[strcspn(name, "\n")] = 0;
         if (file)
             fclose(file);
-        snprintf(out, size, "process %s (%s)", e->d_name, name);
+        snprintf(out, size, "process %d (%s)", atoi(e->d_name), name);
         break;
     }
     if (proc)

@@ -1,0 +1,104 @@
+/* Commands that ask an operation: in the running daemon over its socket, else on the files. */
+#include <limits.h>
+#include <stdlib.h>
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "server/control.h"
+#include "server/operation.h"
+#include "workspace/folder.h"
+
+/* Rows of an operation that runs in this process. */
+struct local_reply {
+    struct reply reply;
+    cli_row *row;
+    void *context;
+};
+
+static int
+local_row(struct reply *reply, struct slice json)
+{
+    struct local_reply *l = container_of(reply, struct local_reply, reply);
+    struct arena arena;
+    struct value row;
+    arena_init(&arena, 0);
+    int result = json_parse(json, &arena, &row, NULL);
+    if (result == 0)
+        result = l->row(l->context, &row, json);
+    arena_release(&arena);
+    return result;
+}
+
+static bool
+local_closed(struct reply *reply)
+{
+    (void)reply;
+    return false;
+}
+
+static int
+ask_files(struct cli *cli, const char *folder, const struct operation *operation, cli_row *row,
+          void *context, struct error *err)
+{
+    struct local_reply l = {
+        .reply = {.row = local_row, .closed = local_closed}, .row = row, .context = context};
+    if (operation->live) {
+        error_set(err, ERROR_UNREACHABLE, "no daemon runs in %s", folder);
+        return error_hint(err, "tidegate start %s", folder);
+    }
+    struct workspace *w =
+        workspace_open(&(struct workspace_options){.folder = folder, .offline = true}, err);
+    if (!w)
+        return -1;
+    int result = operation->run(w, &cli->arguments, &l.reply, err);
+    workspace_close(w);
+    return result;
+}
+
+int
+cli_ask(struct cli *cli, const char *name, cli_row *row, void *context, struct error *err)
+{
+    char folder[PATH_MAX];
+    int result = -1;
+    const struct operation *operation = operation_find(name);
+    ensure(operation);
+    if (cli_folder(cli, false, folder, err) != 0)
+        return -1;
+    if (control_ask(folder, name, &cli->arguments, row, context, &result, err) == 1)
+        return result;
+    return ask_files(cli, folder, operation, row, context, err);
+}
+
+static int
+print_json(void *context, const struct value *row, struct slice json)
+{
+    (void)context;
+    (void)row;
+    fwrite(json.data, 1, json.size, stdout);
+    putchar('\n');
+    return fflush(stdout) == 0 ? 0 : -1;
+}
+
+static int
+add_to_table(void *context, const struct value *row, struct slice json)
+{
+    (void)json;
+    table_add(context, row);
+    return 0;
+}
+
+int
+cli_operate(struct cli *cli, struct error *err)
+{
+    const struct command *c = cli->command;
+    struct table table;
+    if (cli->json || c->column_count == 0)
+        return cli_ask(cli, c->operation, print_json, NULL, err);
+    table_init(&table, c->columns, c->column_count);
+    int result = cli_ask(cli, c->operation, add_to_table, &table, err);
+    if (result == 0)
+        table_print(&table, stdout);
+    table_release(&table);
+    return result;
+}
