@@ -139,10 +139,12 @@ static bool
 wants_spare(struct journal *j)
 {
     const struct segment *newest;
+    int64_t used;
     bool wants;
     pthread_mutex_lock(&j->lock);
     newest = j->segments[j->segment_count - 1];
-    wants = !j->spare && j->position > newest->start && j->position >= newest->size / PREPARE_AT;
+    used = j->position - newest->start;
+    wants = !j->spare && used > 0 && used >= (newest->size - newest->start) / PREPARE_AT;
     pthread_mutex_unlock(&j->lock);
     return wants;
 }
