@@ -50,10 +50,8 @@ file_open(const char *path, int flags, struct error *err)
 void
 file_close(int fd)
 {
-    if (fd < 0)
-        return;
-    power_closed(fd);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* Drops `done` bytes from the front of the list; the number of parts that are left. */

@@ -2,9 +2,11 @@
 
 #ifdef TIDEGATE_PROOF
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, BUCKETS = 4096 };
@@ -20,8 +22,17 @@ struct page {
 
 /* One file as the rest of this module sees it. */
 struct target {
-    int fd;
+    int fd; /* our own duplicate */
     sqlite3_file *file;
+};
+
+/* A file with unsynced pages. It is known by its inode: closing it saves nothing, and any
+ * descriptor of it syncs it. The duplicate keeps the inode from being used again. */
+struct unsynced {
+    struct unsynced *next;
+    dev_t device;
+    ino_t inode;
+    int fd;
 };
 
 static struct {
@@ -30,6 +41,7 @@ static struct {
     bool on;
     uint64_t random;
     struct page *buckets[BUCKETS];
+    struct unsynced *files;
 } power = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void
@@ -101,12 +113,12 @@ read_before(struct page *page)
         memset(page->before, 0, PAGE);
 }
 
+/* Under the lock, as forget is. */
 static void
 remember(struct target t, int64_t offset, int64_t size)
 {
     if (size <= 0)
         return;
-    pthread_mutex_lock(&power.lock);
     for (int64_t number = offset / PAGE; number <= (offset + size - 1) / PAGE; number++) {
         struct page **bucket = bucket_of(t, number);
         struct page *page;
@@ -120,14 +132,12 @@ remember(struct target t, int64_t offset, int64_t size)
         page->next = *bucket;
         *bucket = page;
     }
-    pthread_mutex_unlock(&power.lock);
 }
 
 /* Forgets the pages of a file from page `first` on. */
 static void
 forget(struct target t, int64_t first)
 {
-    pthread_mutex_lock(&power.lock);
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct page **at = &power.buckets[i]; *at;) {
             struct page *page = *at;
@@ -138,7 +148,6 @@ forget(struct target t, int64_t first)
             *at = page->next;
             free(page);
         }
-    pthread_mutex_unlock(&power.lock);
 }
 
 static void
@@ -166,25 +175,54 @@ power_cut(void)
                 put_back(page);
 }
 
+/* The place in the list where the file of `fd` stands, or where the list ends. Under the lock. */
+static struct unsynced **
+find_unsynced(int fd, struct stat *info)
+{
+    struct unsynced **at = &power.files;
+    ensure(fstat(fd, info) == 0);
+    while (*at && ((*at)->device != info->st_dev || (*at)->inode != info->st_ino))
+        at = &(*at)->next;
+    return at;
+}
+
 void
 power_will_write(int fd, int64_t offset, size_t size)
 {
-    if (power_on())
-        remember((struct target){fd, NULL}, offset, (int64_t)size);
+    struct unsynced **at;
+    struct stat info;
+    if (!power_on())
+        return;
+    pthread_mutex_lock(&power.lock);
+    at = find_unsynced(fd, &info);
+    if (!*at) {
+        *at = memory_zero(sizeof(**at));
+        (*at)->device = info.st_dev;
+        (*at)->inode = info.st_ino;
+        (*at)->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        ensure((*at)->fd >= 0);
+    }
+    remember((struct target){(*at)->fd, NULL}, offset, (int64_t)size);
+    pthread_mutex_unlock(&power.lock);
 }
 
 void
 power_synced(int fd)
 {
-    if (power_on())
-        forget((struct target){fd, NULL}, 0);
-}
-
-void
-power_closed(int fd)
-{
-    if (power_on())
-        forget((struct target){fd, NULL}, 0);
+    struct unsynced **at, *file;
+    struct stat info;
+    if (!power_on())
+        return;
+    pthread_mutex_lock(&power.lock);
+    at = find_unsynced(fd, &info);
+    file = *at;
+    if (file) {
+        forget((struct target){file->fd, NULL}, 0);
+        *at = file->next;
+        close(file->fd);
+        free(file);
+    }
+    pthread_mutex_unlock(&power.lock);
 }
 
 /* The VFS: SQLite's own one, with a look at writes, syncs and truncations. */
@@ -199,10 +237,19 @@ real_of(sqlite3_file *file)
     return ((struct shim *)file)->real;
 }
 
+static void
+shim_forget(sqlite3_file *file, int64_t first)
+{
+    pthread_mutex_lock(&power.lock);
+    forget((struct target){-1, real_of(file)}, first);
+    pthread_mutex_unlock(&power.lock);
+}
+
+/* SQLite syncs what matters before it closes; a duplicate would cost it its locks. */
 static int
 shim_close(sqlite3_file *file)
 {
-    forget((struct target){-1, real_of(file)}, 0);
+    shim_forget(file, 0);
     return real_of(file)->pMethods->xClose(real_of(file));
 }
 
@@ -215,14 +262,16 @@ shim_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset)
 static int
 shim_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
+    pthread_mutex_lock(&power.lock);
     remember((struct target){-1, real_of(file)}, offset, size);
+    pthread_mutex_unlock(&power.lock);
     return real_of(file)->pMethods->xWrite(real_of(file), data, size, offset);
 }
 
 static int
 shim_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    forget((struct target){-1, real_of(file)}, (size + PAGE - 1) / PAGE);
+    shim_forget(file, (size + PAGE - 1) / PAGE);
     return real_of(file)->pMethods->xTruncate(real_of(file), size);
 }
 
@@ -231,7 +280,7 @@ shim_sync(sqlite3_file *file, int flags)
 {
     int result = real_of(file)->pMethods->xSync(real_of(file), flags);
     if (result == SQLITE_OK)
-        forget((struct target){-1, real_of(file)}, 0);
+        shim_forget(file, 0);
     return result;
 }
 

@@ -15,7 +15,6 @@ void power_install(void);
 
 void power_will_write(int fd, int64_t offset, size_t size); /* before the bytes change */
 void power_synced(int fd);
-void power_closed(int fd); /* what it had written counts as kept from now on */
 
 /* Puts pages back and holds every later write of the process: the caller kills it next. */
 void power_cut(void);
@@ -24,7 +23,6 @@ void power_reload(void); /* reads the environment again: for unit tests */
 #define power_install()                    ((void)0)
 #define power_will_write(fd, offset, size) ((void)(size))
 #define power_synced(fd)                   ((void)0)
-#define power_closed(fd)                   ((void)0)
 #endif
 
 #endif
