@@ -43,7 +43,7 @@ OBJECTS   := $(SOURCES:%.c=$(BUILD)/o/%.o)
 PROOF     := $(SOURCES:%.c=$(BUILD)/proof/%.o)
 COMMON    := $(VENDOR:%.c=$(BUILD)/o/%.o) $(GENERATED:.c=.o)
 LIBRARY   := $(BUILD)/libtidegate-proof.a
-ASSETS    := $(sort $(wildcard lua/*.lua lua/*/*.lua scripts/demo/*.lua))
+ASSETS    := $(sort $(wildcard lua/*.lua lua/*/*.lua scripts/demo/*.lua)) lua/init/gitignore
 
 UNIT      := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BIN  := $(UNIT:tests/%.c=$(BUILD)/tests/%)

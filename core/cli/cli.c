@@ -9,9 +9,9 @@
 
 /* Commands of the design that this version does not have. */
 static const char *const later[] = {
-    "open",   "worker",   "webserver", "backup", "restore", "user",    "token",  "config", "test",
-    "reload", "replay",   "explain",   "state",  "snapshot", "history", "pack",  "console", "secret",
-    "lua",
+    "open",    "worker", "webserver", "backup", "restore", "user",  "token",
+    "config",  "test",   "reload",    "replay", "explain", "state", "snapshot",
+    "history", "pack",   "console",   "secret", "lua",
 };
 
 /* The longest name that fits the first words; *used says how many words it took. */
@@ -40,13 +40,13 @@ unknown_command(const char *word, struct error *err)
     size_t size = strlen(word);
     for (size_t i = 0; i < command_count; i++)
         if (strncmp(commands[i].name, word, size) == 0 && commands[i].name[size] == ' ') {
-            error_set(err, ERROR_USAGE, "tidegate %s needs a second word, such as: tidegate %s", word,
-                      commands[i].name);
+            error_set(err, ERROR_USAGE, "tidegate %s needs a second word, such as: tidegate %s",
+                      word, commands[i].name);
             return -1;
         }
     const char *near = text_suggest(slice_of(word), commands, command_count, sizeof(*commands));
-    error_set(err, ERROR_USAGE, "unknown command \"%s\"%s%s%s", word, near ? "; did you mean \"" : "",
-              near ? near : "", near ? "\"?" : "");
+    error_set(err, ERROR_USAGE, "unknown command \"%s\"%s%s%s", word,
+              near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     return error_hint(err, "tidegate help lists the commands");
 }
 
@@ -145,7 +145,8 @@ parse_arguments(struct cli *cli, int argc, char **argv, struct error *err)
     size_t words = 0;
     bool optional, literal = false;
     cli->arguments = (struct value){
-        .kind = VALUE_MAP, .pairs = arena_zero(&cli->arena, ((size_t)argc + 1) * sizeof(struct value_pair))};
+        .kind = VALUE_MAP,
+        .pairs = arena_zero(&cli->arena, ((size_t)argc + 1) * sizeof(struct value_pair))};
     for (int i = 0; i < argc; i++) {
         if (!literal && strcmp(argv[i], "--") == 0) {
             literal = true;
@@ -158,7 +159,8 @@ parse_arguments(struct cli *cli, int argc, char **argv, struct error *err)
         }
         const char *name = word_name(cli, words++, &optional);
         if (!name)
-            return error_set(err, ERROR_USAGE, "tidegate %s takes no \"%s\"", cli->command->name, argv[i]);
+            return error_set(err, ERROR_USAGE, "tidegate %s takes no \"%s\"", cli->command->name,
+                             argv[i]);
         *argument_slot(cli, name) = (struct value){.kind = VALUE_TEXT, .text = slice_of(argv[i])};
     }
     const char *missing = word_name(cli, words, &optional);

@@ -1,8 +1,8 @@
 /* The command line. One table of commands (command.c) feeds parsing, help, completion and the man
  * page; a command is a row there and, unless it only asks an operation, a file of its own here.
  *
- * Data goes to stdout, talk to stderr, --json where there is data; exit codes are sysexits(3)'s, 1 is
- * a negative answer. */
+ * Data goes to stdout, talk to stderr, --json where there is data; exit codes are sysexits(3)'s, 1
+ * is a negative answer. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -27,7 +27,7 @@ struct cli_option {
 
 /* One column of a list for people. */
 struct cli_column {
-    const char *key;   /* of the row */
+    const char *key; /* of the row */
     const char *title;
 };
 
@@ -37,10 +37,10 @@ typedef int cli_run(struct cli *cli, struct error *err);
 struct command {
     const char *name; /* one word, or two: "journal status" */
     const char *summary;
-    const char *words[4];     /* names of the words after it: "source"; "[table]" may be missing */
+    const char *words[4]; /* names of the words after it: "source"; "[table]" may be missing */
     const struct cli_option *options;
     size_t option_count;
-    cli_run *run;             /* NULL: asks `operation` and prints its rows */
+    cli_run *run; /* NULL: asks `operation` and prints its rows */
     const char *operation;
     const struct cli_column *columns; /* of the list; none: rows are printed as JSON */
     size_t column_count;
@@ -82,12 +82,15 @@ void cli_complain(const struct error *err);
 
 /* Colour on a terminal only, never with NO_COLOR: the escape sequence, or "". */
 const char *cli_colour(FILE *out, const char *sequence);
-#define CLI_BOLD "\033[1m"
-#define CLI_RED "\033[31m"
-#define CLI_GREEN "\033[32m"
+#define CLI_BOLD   "\033[1m"
+#define CLI_RED    "\033[31m"
+#define CLI_GREEN  "\033[32m"
 #define CLI_YELLOW "\033[33m"
-#define CLI_SOFT "\033[2m"
-#define CLI_PLAIN "\033[0m"
+#define CLI_SOFT   "\033[2m"
+#define CLI_PLAIN  "\033[0m"
+
+/* Removes a folder and all in it. A missing one is no error. */
+int cli_remove_tree(const char *path, struct error *err);
 
 void help_overview(FILE *out);
 void help_command(FILE *out, const struct command *command);

@@ -20,7 +20,8 @@ struct table {
 void table_init(struct table *t, const struct cli_column *columns, size_t count);
 void table_release(struct table *t);
 void table_add(struct table *t, const struct value *row);
-void table_print(const struct table *t, FILE *out); /* "nothing to list" on stderr when it is empty */
+void table_print(const struct table *t,
+                 FILE *out); /* "nothing to list" on stderr when it is empty */
 
 /* A value as one cell's text. */
 const char *table_text(struct arena *arena, const struct value *value);

@@ -62,7 +62,8 @@ execute(struct store *store, struct statement_work *w, struct error *err)
 
 /* ended is the last epoch of the old history; a source that starts is past it. */
 int
-registry_note(struct store *store, const struct config_source *source, struct error *err)
+registry_note(struct store *store, const struct config_source *source, uint32_t epoch,
+              struct error *err)
 {
     struct buffer json;
     buffer_init(&json, DECLARED_MAX);
@@ -111,14 +112,31 @@ registry_resume(struct store *store, const char *name, struct source_resume *res
     return 0;
 }
 
+/* A reset needs the highest number only of what refers to events: checkpoints. */
+static uint64_t
+newest_checkpoint(sqlite3 *db)
+{
+    sqlite3_stmt *row;
+    uint64_t newest = 0;
+    if (sqlite3_prepare_v2(db, "SELECT max(checkpoint) FROM consumers", -1, &row, NULL) !=
+        SQLITE_OK)
+        return 0;
+    if (sqlite3_step(row) == SQLITE_ROW)
+        newest = (uint64_t)sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    return newest;
+}
+
 int
-registry_end_all(const char *database, const char *reason, struct error *err)
+registry_end_all(const char *database, const char *reason, uint64_t *newest, struct error *err)
 {
     sqlite3 *db;
     int result = 0;
+    *newest = 0;
     if (sqlite3_open_v2(database, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
         result = sql_failed(db, err);
     } else {
+        *newest = newest_checkpoint(db);
         char *sql = sqlite3_mprintf(
             "%s; UPDATE source SET ended = max(ended + 1, epoch), reason = %Q", table_sql, reason);
         if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)

@@ -8,7 +8,7 @@
 
 /* Remembers the declaration of a source that is about to start; what registry_resume said is done.
  * After store_start. */
-int registry_note(struct store *store, const struct config_source *source,
+int registry_note(struct store *store, const struct config_source *source, uint32_t epoch,
                   struct error *err) must_check;
 
 /* Changes `resume` of a source that was removed or whose journal was reset: no position, the next
@@ -17,7 +17,8 @@ int registry_resume(struct store *store, const char *name, struct source_resume 
                     char gap[256], struct error *err) must_check;
 
 /* Marks every source that the store knows: its history ends here, for this reason. For
- * `reset --journal`, on the store's file alone, while nothing runs. */
+ * `reset --journal`, on the store's file alone, while nothing runs. *newest is the
+ * highest event number that the store refers to. */
 int registry_end_all(const char *database, const char *reason, struct error *err) must_check;
 
 /* Drops what Tidegate made in the database of a source that is no longer declared, lists what could

@@ -22,6 +22,7 @@ struct live_source {
     struct source *source;
     struct store_producer *producer;
     struct journal_source resume;
+    uint32_t epoch; /* that it starts in */
 };
 
 struct workspace {
@@ -204,6 +205,7 @@ open_source(struct workspace *w, const struct config_source *c, struct live_sour
     char gap[256];
     if (registry_resume(w->store, c->name, &plan.resume, gap, err) != 0)
         return -1;
+    live->epoch = plan.resume.epoch;
     plan.sink = (struct source_sink){live, sink_give, sink_committed};
     live->source = source_new(&plan, err);
     if (!live->source)
@@ -304,7 +306,7 @@ workspace_start(struct workspace *w, struct error *err)
     if (store_start(w->store, err) != 0)
         return -1;
     for (size_t i = 0; i < w->source_count; i++)
-        if (registry_note(w->store, &w->config.sources[i], err) != 0)
+        if (registry_note(w->store, &w->config.sources[i], w->sources[i].epoch, err) != 0)
             return -1;
     for (size_t i = 0; i < w->config.channel_count; i++)
         if (channel_start(w->channels[i].channel, err) != 0)
@@ -413,6 +415,12 @@ struct rules *
 workspace_rules(struct workspace *w)
 {
     return w->rules;
+}
+
+void
+workspace_set_port(struct workspace *w, int64_t port)
+{
+    w->config.settings.port = port;
 }
 
 int64_t

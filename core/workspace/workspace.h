@@ -36,7 +36,9 @@ const char *workspace_folder(const struct workspace *w);
 const struct config *workspace_config(const struct workspace *w);
 struct store *workspace_store(struct workspace *w);
 struct outbox *workspace_outbox(struct workspace *w);
-struct rules *workspace_rules(struct workspace *w);   /* NULL offline */
+struct rules *workspace_rules(struct workspace *w); /* NULL offline */
+/* The port that was bound, for status. Before workspace_start. */
+void workspace_set_port(struct workspace *w, int64_t port);
 int64_t workspace_started(const struct workspace *w); /* µs; 0: not running */
 bool workspace_ready(
     struct workspace *w); /* started, and no source is still connecting for the first time */

@@ -1,0 +1,159 @@
+#include <limits.h>
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "event/schema.h"
+#include "source/source_driver.h"
+#include "workspace/workspace.h"
+
+/* What was found so far. The exit code says the worst: scripts 65, configuration 78, warnings 1. */
+struct checked {
+    bool json;
+    int worst;
+    size_t warnings, errors;
+    const char *where; /* of the findings of a source */
+    struct rules *rules;
+};
+
+static void
+print_finding(struct checked *c, const char *level, const char *where, const char *message,
+              const char *mend)
+{
+    struct buffer line;
+    buffer_init(&line, 64 * 1024);
+    if (c->json) {
+        buffer_text(&line, "{\"level\":");
+        json_string(&line, slice_of(level));
+        json_key(&line, "where");
+        json_string(&line, slice_of(where));
+        json_key(&line, "message");
+        json_string(&line, slice_of(message));
+        json_key(&line, "mend");
+        json_string(&line, slice_of(mend));
+        buffer_byte(&line, '}');
+    } else {
+        const char *colour = *level == 'e' ? CLI_RED : *level == 'w' ? CLI_YELLOW : CLI_GREEN;
+        buffer_printf(&line, "%s%-7s%s ", cli_colour(stdout, colour), level,
+                      cli_colour(stdout, CLI_PLAIN));
+        text_printable(&line, slice_of(where), false);
+        buffer_text(&line, ": ");
+        text_printable(&line, slice_of(message), false);
+        if (*mend) {
+            buffer_text(&line, "\n        mend it: ");
+            text_printable(&line, slice_of(mend), true);
+        }
+    }
+    puts(buffer_cstring(&line));
+    buffer_release(&line);
+}
+
+static void
+add_error(void *context, const char *where, const struct error *err)
+{
+    struct checked *c = context;
+    char text[2100];
+    int code = error_exit_code(err->class);
+    snprintf(text, sizeof(text), "%s%s%s", err->message, err->cause[0] ? ": " : "", err->cause);
+    print_finding(c, "error", where, text, err->hint);
+    c->errors++;
+    if (code > c->worst)
+        c->worst = code;
+}
+
+static void
+add_script_problem(void *context, const char *script, const struct error *err)
+{
+    add_error(context, script, err);
+}
+
+static void
+add_source_finding(void *context, enum check_level level, const char *what, const char *mend)
+{
+    static const char *const names[] = {"ok", "warning", "error"};
+    struct checked *c = context;
+    print_finding(c, names[level], c->where, what, mend ? mend : "");
+    c->warnings += level == CHECK_WARNING;
+    c->errors += level == CHECK_ERROR;
+    if (level == CHECK_ERROR)
+        c->worst = error_exit_code(ERROR_CONFIG);
+}
+
+static void
+ignore_listing(void *context, const char *what, const char *state, const char *sql)
+{
+    (void)context;
+    (void)what;
+    (void)state;
+    (void)sql;
+}
+
+/* Each rule against each table as it is now. */
+static int
+check_schema(void *context, const struct schema *schema)
+{
+    struct checked *c = context;
+    rules_check_schema(c->rules, schema, add_script_problem, c);
+    return 0;
+}
+
+static void
+check_source(struct checked *c, const char *folder, const struct config_source *source,
+             struct schema_set *schemas)
+{
+    struct error err = {0};
+    char where[128];
+    struct source_report report = {
+        .context = c, .finding = add_source_finding, .row = ignore_listing};
+    struct source_plan plan = {
+        .name = source->name,
+        .driver = source->driver,
+        .options = source->options,
+        .common = source->common,
+        .workspace = folder,
+        .workspace_id = "",
+        .schemas = schemas,
+    };
+    plan.rule_table_count = rules_tables(c->rules, source->name, &plan.rule_tables);
+    snprintf(where, sizeof(where), "source \"%s\"", source->name);
+    c->where = where;
+    if (source_check(&plan, &report, &err) != 0 ||
+        source_schemas(&plan, check_schema, c, &err) != 0)
+        add_error(c, where, &err);
+}
+
+static void
+check_sources(struct checked *c, const char *folder, struct workspace_check *check,
+              const char *only)
+{
+    struct schema_set *schemas = schema_set_new(NULL, NULL);
+    for (size_t i = 0; i < check->config.source_count; i++)
+        if (!only || strcmp(check->config.sources[i].name, only) == 0)
+            check_source(c, folder, &check->config.sources[i], schemas);
+    schema_set_free(schemas);
+}
+
+int
+cli_check(struct cli *cli, struct error *err)
+{
+    char folder[PATH_MAX];
+    struct checked c = {.json = cli->json};
+    struct workspace_check check;
+    const char *only = cli_text(cli, "source");
+    if (cli_folder(cli, false, folder, err) != 0 ||
+        workspace_check(folder, add_error, &c, &check, err) != 0)
+        return -1;
+    c.rules = check.rules;
+    int result = 0;
+    if (only && !config_find_source(&check.config, only))
+        result =
+            error_set(err, ERROR_MISSING, "source \"%s\" is not in %s/tidegate.lua", only, folder);
+    else if (!cli_flag(cli, "rules"))
+        check_sources(&c, folder, &check, only);
+    workspace_check_release(&check);
+    if (result != 0)
+        return result;
+    if (!cli->json)
+        fprintf(stderr, "%zu error%s, %zu warning%s\n", c.errors, c.errors == 1 ? "" : "s",
+                c.warnings, c.warnings == 1 ? "" : "s");
+    return c.errors ? c.worst : c.warnings ? 1 : 0;
+}
