@@ -447,3 +447,9 @@ channel_name(const struct channel *c)
 {
     return c->plan.name;
 }
+
+bool
+channel_in_order(const struct channel *c)
+{
+    return c->plan.driver->in_order;
+}

@@ -118,6 +118,7 @@ void channel_stop(struct channel *c);
 void channel_free(struct channel *c); /* stops it if need be; NULL is fine */
 void channel_poke(struct channel *c); /* there is work; any thread */
 const char *channel_name(const struct channel *c);
+bool channel_in_order(const struct channel *c); /* its driver's in_order */
 
 /* The transfer thread: made once per daemon, before any http channel; stopped after the last. */
 struct transfer *transfer_new(struct error *err) must_check;

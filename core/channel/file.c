@@ -337,6 +337,7 @@ const struct channel_driver channel_file = {
     .options_size = sizeof(struct options),
     .state_size = sizeof(struct state),
     .take_most = 1024,
+    .in_order = true,
     .open = open_file,
     .close = close_file,
     .deliver = deliver,

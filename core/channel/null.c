@@ -15,5 +15,6 @@ const struct channel_driver channel_null = {
     .name = "null",
     .summary = "swallows every message",
     .take_most = 1024,
+    .in_order = true,
     .deliver = deliver,
 };
