@@ -1,10 +1,10 @@
-/* The outbox: the durable queue between rules and channels (design/storage.md §5). For each channel a
- * queue of blocks in tidegate.db with a cursor; a delivered message never has a row, one that must
- * wait alone (retry, held behind such a one, dead) gets one. Retry, back-off, order and dead letters
- * are here and nowhere else.
+/* The outbox: the durable queue between rules and channels (design/storage.md §5). For each channel
+ * a queue of blocks in tidegate.db with a cursor; a delivered message never has a row, one that
+ * must wait alone (retry, held behind such a one, dead) gets one. Retry, back-off, order and dead
+ * letters are here and nowhere else.
  *
- * Threads: rules threads fill drafts; the store thread commits them; each queue's other end belongs to
- * its channel's thread. The rest may be called from any thread. */
+ * Threads: rules threads fill drafts; the store thread commits them; each queue's other end belongs
+ * to its channel's thread. The rest may be called from any thread. */
 #ifndef OUTBOX_OUTBOX_H
 #define OUTBOX_OUTBOX_H
 
@@ -19,33 +19,38 @@ struct outbox_options {
     int64_t dead_bytes; /* per channel; 1 GiB */
 };
 
-/* Makes its tables where missing, reads the cursors. Before store_start; the transaction's SQL runs on
- * the store thread. */
+/* Makes its tables where missing, reads the cursors. Before store_start; the transaction's SQL runs
+ * on the store thread. */
 struct outbox *outbox_open(struct store *store, const struct outbox_options *options,
                            struct error *err) must_check;
 void outbox_close(struct outbox *o); /* after the channels have stopped and the store has */
 
-/* A queue for a channel that exists; returns the feed to put in its plan, then bind the channel that
- * is to be poked. `common` is copied. Before start. */
+/* A queue for a channel that exists; returns the feed to put in its plan, then bind the channel
+ * that is to be poked. `common` is copied. Before start. */
 struct outbox_queue;
 struct outbox_queue *outbox_attach(struct outbox *o, const char *channel,
-                                   const struct channel_common *common, struct error *err) must_check;
+                                   const struct channel_common *common,
+                                   struct error *err) must_check;
 struct channel_feed outbox_feed(struct outbox_queue *q);
 void outbox_bind(struct outbox_queue *q, struct channel *channel);
+
+/* Hands over the marks of the last answers. From main, between the stop of the channels and the
+ * stop of the store; without it a clean stop would repeat what was delivered last. */
+void outbox_flush(struct outbox *o);
 
 /* What a rule hands over for one channel. */
 struct outbox_message {
     struct outbox_queue *queue;
-    uint8_t id[16];          /* message_id */
+    uint8_t id[16]; /* message_id */
     enum message_kind kind;
     struct slice event_id;
-    struct slice rule;       /* full name */
-    uint32_t ordinal;        /* of the send in its run */
-    uint64_t lsn;            /* of the event */
-    int64_t created;         /* the event's ts */
-    uint64_t key_hash;       /* ordering key: event_key_hash, or of the `key` option */
-    struct slice body;       /* TEXT, TABLE; empty for EVENT */
-    struct slice options;    /* JSON object or empty */
+    struct slice rule;               /* full name */
+    uint32_t ordinal;                /* of the send in its run */
+    uint64_t lsn;                    /* of the event */
+    int64_t created;                 /* the event's ts */
+    uint64_t key_hash;               /* ordering key: event_key_hash, or of the `key` option */
+    struct slice body;               /* TEXT, TABLE; empty for EVENT */
+    struct slice options;            /* JSON object or empty */
     const struct event_shape *shape; /* EVENT: how it is printed; stored as an immutable row */
 };
 
@@ -54,10 +59,12 @@ struct hash128 message_id(struct slice cause, struct slice consumer, struct slic
                           struct slice channel, uint32_t ordinal);
 char *message_id_text(const uint8_t id[16], char out[40]); /* "msg_…" */
 
-/* A draft gathers the messages of one consumer batch. One thread, then moved into the store's unit. */
+/* A draft gathers the messages of one consumer batch. One thread, then moved into the store's unit.
+ */
 struct outbox_draft *outbox_draft_new(struct outbox *o);
 void outbox_draft_free(struct outbox_draft *d);
-int outbox_put(struct outbox_draft *d, const struct outbox_message *m, struct error *err) must_check;
+int outbox_put(struct outbox_draft *d, const struct outbox_message *m,
+               struct error *err) must_check;
 /* What was put since the mark is dropped: a rule that fails takes its sends with it. */
 size_t outbox_draft_mark(struct outbox_draft *d);
 void outbox_draft_cut(struct outbox_draft *d, size_t mark);
@@ -70,14 +77,14 @@ void outbox_draft_done(struct outbox_draft *d);
 /* How a queue is: a copy, any thread. */
 struct outbox_status {
     char channel[64];
-    char state[16];  /* ok throttled broken paused disabled */
+    char state[16]; /* ok throttled broken paused disabled */
     char reason[256];
     uint64_t waiting; /* messages not yet delivered, parked ones included */
     uint64_t retrying, held, dead;
     int64_t bytes;
     uint64_t delivered, failed; /* since start: messages delivered; attempts that were not */
-    int64_t oldest;   /* created of the oldest waiting, µs; 0: none */
-    int64_t next_at;  /* wall clock µs of the next retry; 0: none */
+    int64_t oldest;             /* created of the oldest waiting, µs; 0: none */
+    int64_t next_at;            /* wall clock µs of the next retry; 0: none */
 };
 size_t outbox_status_list(struct outbox *o, struct outbox_status **out); /* free() */
 

@@ -1,0 +1,612 @@
+/* The channel's end of a queue: what it may take, what its answers mean, when to look again. */
+#include "outbox/queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/fault.h"
+#include "base/log.h"
+
+enum {
+    FLIGHT_KEEP = 64 * 1024, /* a flight that grew beyond this gives its memory back */
+    EXPIRE_ONCE = 256,       /* messages that are killed for age or size in one take */
+};
+
+void
+queue_poke(struct outbox_queue *q)
+{
+    if (q->channel)
+        channel_poke(q->channel);
+}
+
+void
+queue_make_ready(struct outbox_queue *q, struct item *item)
+{
+    if (item->is_ready)
+        return;
+    item->is_ready = true;
+    TAILQ_INSERT_TAIL(&q->ready, item, ready);
+    q->ready_count++;
+}
+
+void
+queue_unready(struct outbox_queue *q, struct item *item)
+{
+    if (!item->is_ready)
+        return;
+    item->is_ready = false;
+    TAILQ_REMOVE(&q->ready, item, ready);
+    q->ready_count--;
+}
+
+void
+queue_finish(struct outbox_queue *q, struct item *item)
+{
+    queue_unready(q, item);
+    q->waiting -= item->state == ITEM_WAITING;
+    struct item *next = chain_remove(&q->chains, item);
+    if (next && next->state == ITEM_WAITING)
+        queue_make_ready(q, next);
+    else if (next && next->parked)
+        q->next_due = 0;
+    if (item->parked)
+        park_forget(q, container_of(item, struct parked, item));
+    else
+        out_window_done(q, container_of(item, struct slot, item));
+}
+
+static struct flight *
+flight_get(struct outbox_queue *q)
+{
+    struct flight *flight = q->spare;
+    if (flight) {
+        q->spare = flight->spare;
+        return flight;
+    }
+    flight = memory_zero(sizeof(*flight));
+    buffer_init(&flight->text, QUEUE_BODY);
+    buffer_init(&flight->row, BLOCK_MAX);
+    flight->all = q->flights;
+    q->flights = flight;
+    return flight;
+}
+
+static void
+shrink(struct buffer *b)
+{
+    if (b->capacity > FLIGHT_KEEP) {
+        size_t limit = b->limit;
+        buffer_release(b);
+        buffer_init(b, limit);
+    }
+    buffer_reset(b);
+}
+
+static void
+flight_put(struct outbox_queue *q, struct flight *flight)
+{
+    shrink(&flight->text);
+    shrink(&flight->row);
+    flight->item = NULL;
+    flight->spare = q->spare;
+    q->spare = flight;
+}
+
+/* Reads the one record of a stored message, or the record of `seq` in a block. */
+static int
+pick_record(struct slice data, uint64_t place, struct record *record, struct error *err)
+{
+    struct record_reader reader;
+    int got = record_open(&reader, data, err) == 0 ? 1 : -1;
+    for (uint64_t i = 0; got > 0 && i <= place; i++)
+        got = record_read(&reader, record, err);
+    record_release(&reader);
+    if (got == 0)
+        return error_set(err, ERROR_CORRUPT, "outbox block is shorter than it says");
+    return got;
+}
+
+/* The message as it stands in the tables now. 1, 0: no row, -1. */
+static int
+read_again(struct outbox_queue *q, const struct item *item, struct flight *flight,
+           struct record *record, struct error *err)
+{
+    enum query_name name = item->parked ? QUERY_PARKED_GET : QUERY_BLOCK_AT;
+    sqlite3_stmt *row = query_use(q->reader, name, err, "si", q->name, (int64_t)item->seq);
+    int got = row ? sql_step(row, err) : -1;
+    if (got <= 0)
+        return got;
+    uint64_t place = item->parked ? 0 : item->seq - (uint64_t)sqlite3_column_int64(row, 0);
+    buffer_reset(&flight->row);
+    buffer_slice(&flight->row, query_blob(row, item->parked ? 0 : 2));
+    sqlite3_reset(row);
+    return pick_record(buffer_view(&flight->row), place, record, err);
+}
+
+/* Makes the delivery. A reference whose event is gone was rewritten meanwhile: it is read once
+ * more. */
+static int
+resolve(struct outbox_queue *q, const struct item *item, struct flight *flight, struct error *err)
+{
+    struct record again;
+    const struct record *record = &again;
+    int got = 1;
+    if (item->parked)
+        got = read_again(q, item, flight, &again, err);
+    else
+        record = &container_of(item, struct slot, item)->record;
+    if (got > 0)
+        got = resolver_delivery(&q->resolver, record, &flight->text, &flight->delivery, err);
+    if (got == 0 && !item->parked && read_again(q, item, flight, &again, err) > 0 &&
+        again.form == RECORD_COPY)
+        got = resolver_delivery(&q->resolver, &again, &flight->text, &flight->delivery, err);
+    flight->delivery.attempt = item->attempts + 1;
+    return got;
+}
+
+/* What can't be made into a delivery: gone or damaged is dead, our own trouble is waited out. */
+static void
+unresolved(struct outbox_queue *q, struct item *item, int got, const struct error *err)
+{
+    char reason[256];
+    if (got == 0) {
+        park_kill(q, item, "its event was trimmed from the journal");
+        return;
+    }
+    snprintf(reason, sizeof(reason), "%.255s", err->message);
+    if (err->class == ERROR_CORRUPT || err->class == ERROR_DATA) {
+        log_failure(LOG_ERROR, q->component, err);
+        park_kill(q, item, reason);
+        return;
+    }
+    log_failure(LOG_WARNING, q->component, err);
+    if (chain_first(item))
+        queue_make_ready(q, item);
+    retry_pause(q, QUEUE_HICCUP, reason);
+}
+
+static int64_t
+made_at(const struct item *item)
+{
+    return item->parked ? container_of(item, struct parked, item)->first_at
+                        : container_of(item, struct slot, item)->block->reader.written;
+}
+
+static bool
+too_old(const struct outbox_queue *q, const struct item *item, int64_t now)
+{
+    return q->common.max_age > 0 && now - made_at(item) > q->common.max_age;
+}
+
+static struct delivery *
+lend(struct outbox_queue *q, struct item *item, int64_t now)
+{
+    struct error err = {0};
+    queue_unready(q, item);
+    if (too_old(q, item, now)) {
+        park_kill(q, item, "older than max_age");
+        return NULL;
+    }
+    struct flight *flight = flight_get(q);
+    int got = resolve(q, item, flight, &err);
+    if (got <= 0) {
+        flight_put(q, flight);
+        unresolved(q, item, got, &err);
+        return NULL;
+    }
+    q->waiting -= item->state == ITEM_WAITING;
+    item->state = ITEM_FLIGHT;
+    flight->item = item;
+    q->in_flight++;
+    return &flight->delivery;
+}
+
+static bool
+more_to_load(struct outbox_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool more = q->loaded_seq < q->ring.newest;
+    pthread_mutex_unlock(&q->lock);
+    return more;
+}
+
+/* With too many parked, only they go on. */
+static struct item *
+ready_item(struct outbox_queue *q)
+{
+    struct item *item;
+    bool crowded = park_crowded(q);
+    TAILQ_FOREACH(item, &q->ready, ready)
+    {
+        if (!crowded || item->parked)
+            return item;
+    }
+    return NULL;
+}
+
+static struct item *
+next_item(struct outbox_queue *q)
+{
+    struct item *item = ready_item(q);
+    if (!item && !park_crowded(q)) {
+        out_window_load(q, 1);
+        item = ready_item(q);
+    }
+    if (!item && !park_crowded(q) && q->waiting && more_to_load(q)) {
+        park_hold_back(q);
+        out_window_load(q, 1);
+        item = ready_item(q);
+    }
+    if (!item && q->breaker) {
+        struct parked *parked = park_soonest(q);
+        item = parked ? &parked->item : NULL;
+    }
+    return item;
+}
+
+/* The next of the same key may go out behind it in one take, where the channel keeps their order.
+ */
+static struct item *
+follower(const struct outbox_queue *q, const struct item *item)
+{
+    struct item *next = q->in_order && !q->breaker ? item->after : NULL;
+    return next && next->state == ITEM_WAITING && !park_crowded(q) ? next : NULL;
+}
+
+static size_t
+take_some(struct outbox_queue *q, struct delivery **out, size_t room, int64_t now)
+{
+    size_t count = 0;
+    struct item *next = NULL;
+    while (count < room && q->throttled_until <= clock_mono()) {
+        struct item *item = next ? next : next_item(q);
+        if (!item)
+            break;
+        struct delivery *delivery = lend(q, item, now);
+        next = delivery ? follower(q, item) : NULL;
+        if (delivery)
+            out[count++] = delivery;
+    }
+    return count;
+}
+
+/* The oldest that are too old, or more than the channel may keep, become dead letters. */
+static void
+expire(struct outbox_queue *q, int64_t now)
+{
+    for (int i = 0; i < EXPIRE_ONCE; i++) {
+        struct slot *slot = out_window_bottom(q);
+        if (!slot || slot->item.state != ITEM_WAITING)
+            return;
+        pthread_mutex_lock(&q->lock);
+        bool over = q->common.max_bytes > 0 && q->bytes > q->common.max_bytes;
+        pthread_mutex_unlock(&q->lock);
+        if (!over && !too_old(q, &slot->item, now))
+            return;
+        park_kill(q, &slot->item,
+                  over ? "the queue is larger than max_bytes" : "older than max_age");
+        out_window_load(q, 1);
+    }
+}
+
+/* What other threads left: committed marks, dead letters that were put back. */
+static bool
+adopt(struct outbox_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    struct revived *revived = q->revived;
+    q->revived = NULL;
+    bool moved = q->seen != q->committed;
+    q->seen = q->committed;
+    bool stuck = q->mark_error.class != ERROR_NONE;
+    pthread_mutex_unlock(&q->lock);
+    if (moved && q->parked_count)
+        q->next_due = 0;
+    if (revived)
+        park_revive(q, revived);
+    return !stuck;
+}
+
+size_t
+queue_take(void *context, struct delivery **out, size_t room)
+{
+    struct outbox_queue *q = context;
+    int64_t now = clock_now();
+    if (!adopt(q) || !store_allows_work(q->outbox->store))
+        return 0;
+    out_window_load(q, 1);
+    expire(q, now);
+    room = retry_room(q, room, now, clock_mono());
+    if (!room)
+        return 0;
+    park_due(q, now);
+    if (!park_crowded(q))
+        out_window_load(q, room);
+    size_t count = take_some(q, out, room, now);
+    if (count)
+        fault_point("outbox.after_take");
+    return count;
+}
+
+/* Back to where it was, behind the others, so that each probe asks with another message. */
+static void
+give_back(struct outbox_queue *q, struct item *item)
+{
+    if (item->parked) {
+        item->state = container_of(item, struct parked, item)->held ? ITEM_HELD : ITEM_RETRY;
+    } else {
+        item->state = ITEM_WAITING;
+        q->waiting++;
+    }
+    if (chain_first(item))
+        queue_make_ready(q, item);
+}
+
+static void
+delivered(struct outbox_queue *q, struct item *item, const struct channel_answer *answer)
+{
+    (void)answer;
+    q->delivered++;
+    retry_succeeded(q);
+    if (item->parked)
+        mark_drop(q, item->seq);
+    queue_finish(q, item);
+}
+
+static void
+try_later(struct outbox_queue *q, struct item *item, const struct channel_answer *answer)
+{
+    retry_failed(q, answer);
+    if (q->breaker || (!item->parked && park_crowded(q))) {
+        give_back(q, item);
+        return;
+    }
+    item->attempts++;
+    if (q->common.attempts > 0 && item->attempts >= q->common.attempts) {
+        park_kill(q, item, answer->reason);
+        return;
+    }
+    int64_t now = clock_now();
+    int64_t next_at = now + retry_delay(&q->common, item->attempts, answer->retry_after);
+    if (item->parked)
+        park_again(q, container_of(item, struct parked, item), next_at, answer->reason);
+    else
+        park_slot(q, container_of(item, struct slot, item), next_at, answer->reason);
+}
+
+static void
+rejected(struct outbox_queue *q, struct item *item, const struct channel_answer *answer)
+{
+    q->failed++;
+    retry_succeeded(q);
+    item->attempts++;
+    park_kill(q, item, answer->reason);
+}
+
+static void
+channel_broken(struct outbox_queue *q, struct item *item, const struct channel_answer *answer)
+{
+    q->failed++;
+    retry_break(q, answer, answer->code == 410);
+    give_back(q, item);
+}
+
+static void (*const answers[])(struct outbox_queue *, struct item *,
+                               const struct channel_answer *) = {
+    [CHANNEL_DELIVERED] = delivered,
+    [CHANNEL_RETRY] = try_later,
+    [CHANNEL_REJECT] = rejected,
+    [CHANNEL_BROKEN] = channel_broken,
+};
+
+void
+queue_answer(void *context, struct delivery *delivery, const struct channel_answer *answer)
+{
+    struct outbox_queue *q = context;
+    struct flight *flight = container_of(delivery, struct flight, delivery);
+    struct item *item = flight->item;
+    ensure(item && item->state == ITEM_FLIGHT);
+    q->in_flight--;
+    answers[answer->class](q, item, answer);
+    flight_put(q, flight);
+}
+
+static const char *
+state_of(const struct outbox_queue *q, const char **reason)
+{
+    *reason = q->reason;
+    if (q->mark_error.class != ERROR_NONE) {
+        *reason = q->mark_error.message;
+        return "broken";
+    }
+    if (q->breaker)
+        return q->breaker == BREAKER_DISABLED ? "disabled" : "broken";
+    if (park_crowded(q)) {
+        *reason = "10,000 messages wait for another try";
+        return "broken";
+    }
+    if (q->throttled_until > clock_mono())
+        return "throttled";
+    *reason = "";
+    return "ok";
+}
+
+/* The parked stand nearly in the order of their age. */
+static int64_t
+oldest_of(const struct outbox_queue *q)
+{
+    const struct parked *parked = TAILQ_FIRST(&q->parked);
+    int64_t oldest = parked ? parked->first_at : 0;
+    if (q->done_seq == q->loaded_seq)
+        return oldest;
+    int64_t bottom = out_window_slot(q, q->done_seq + 1)->record.created;
+    return oldest && oldest < bottom ? oldest : bottom;
+}
+
+static void
+publish_status(struct outbox_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    struct outbox_status *s = &q->status;
+    const char *reason, *state = state_of(q, &reason);
+    snprintf(s->state, sizeof(s->state), "%s", state);
+    snprintf(s->reason, sizeof(s->reason), "%.255s", reason);
+    q->loaded_waiting = q->undone + q->parked_count;
+    q->loaded_to = q->loaded_seq;
+    q->loaded_bytes = q->parked_bytes;
+    s->retrying = q->parked_count - q->held_count;
+    s->held = q->held_count;
+    s->delivered = q->delivered;
+    s->failed = q->failed;
+    s->oldest = oldest_of(q);
+    s->next_at = q->next_due == INT64_MAX ? 0 : q->next_due;
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* When a take could give something that it does not give now, as far as time decides. */
+static int64_t
+next_chance(struct outbox_queue *q, int64_t mono)
+{
+    int64_t now = clock_now();
+    if (q->throttled_until > mono)
+        return q->throttled_until;
+    if (q->breaker == BREAKER_DISABLED)
+        return INT64_MAX;
+    if (q->breaker)
+        return q->in_flight ? INT64_MAX : mono + (q->probe_at - now);
+    if (!retry_room(q, 1, now, mono))
+        return INT64_MAX;
+    if (!q->in_flight && ready_item(q))
+        return mono;
+    return q->next_due == INT64_MAX ? INT64_MAX : mono + (q->next_due - now);
+}
+
+static int64_t
+next_turn(struct outbox_queue *q, int64_t mono)
+{
+    bool work = q->undone || q->parked_count || more_to_load(q);
+    pthread_mutex_lock(&q->lock);
+    bool dead = q->dead > 0;
+    pthread_mutex_unlock(&q->lock);
+    if (!work)
+        return dead ? mono + QUEUE_PATIENCE : INT64_MAX;
+    if (!store_allows_work(q->outbox->store))
+        return mono + QUEUE_HICCUP;
+    int64_t at = next_chance(q, mono);
+    /* What is under way wakes the channel by its answer; its own room may be what is lacking. */
+    if (q->in_flight && at < mono + QUEUE_BREATH)
+        at = mono + QUEUE_BREATH;
+    return at < mono + QUEUE_PATIENCE ? at : mono + QUEUE_PATIENCE;
+}
+
+int64_t
+queue_turn(void *context)
+{
+    struct outbox_queue *q = context;
+    bool sound = adopt(q), late = false;
+    if (sound && (mark_pending(q) || mark_wants_prune(q)))
+        late = q->marks - q->seen >= QUEUE_MARKS || !mark_give(q);
+    publish_status(q);
+    int64_t mono = clock_mono();
+    if (!sound)
+        return INT64_MAX;
+    int64_t at = next_turn(q, mono);
+    return late && at > mono + QUEUE_AGAIN ? mono + QUEUE_AGAIN : at;
+}
+
+/* Where delivery goes on. */
+static int
+load_cursor(struct outbox_queue *q, struct error *err)
+{
+    sqlite3_stmt *row = query_use(q->reader, QUERY_CURSOR_GET, err, "s", q->name);
+    int got = row ? sql_step(row, err) : -1;
+    if (got <= 0)
+        return got;
+    struct slice above = query_blob(row, 1);
+    q->done_seq = q->loaded_seq = q->above_from = (uint64_t)sqlite3_column_int64(row, 0);
+    memcpy(q->above, above.data, above.size < sizeof(q->above) ? above.size : sizeof(q->above));
+    if (sqlite3_column_int(row, 2) != BREAKER_CLOSED) {
+        q->breaker = BREAKER_OPEN; /* also what was disabled: a start is a new chance */
+        q->probe_at = sqlite3_column_int(row, 2) == BREAKER_OPEN ? sqlite3_column_int64(row, 3) : 0;
+        snprintf(q->reason, sizeof(q->reason), "it was broken before the last stop");
+    }
+    sqlite3_reset(row);
+    return 0;
+}
+
+static int
+load_sums(struct outbox_queue *q, struct error *err)
+{
+    int64_t next;
+    sqlite3_stmt *sum = query_use(q->reader, QUERY_BLOCK_SUM, err, "s", q->name);
+    if (query_number(sum, &q->bytes, err) != 0)
+        return -1;
+    sqlite3_stmt *newest = query_use(q->reader, QUERY_BLOCK_NEXT, err, "s", q->name);
+    if (query_number(newest, &next, err) != 0)
+        return -1;
+    q->ring.newest = (uint64_t)next - 1;
+    sqlite3_stmt *dead = query_use(q->reader, QUERY_PARKED_DEAD, err, "s", q->name);
+    if (!dead || sql_step(dead, err) <= 0)
+        return -1;
+    q->dead = (uint64_t)sqlite3_column_int64(dead, 0);
+    q->dead_bytes = sqlite3_column_int64(dead, 1);
+    sqlite3_reset(dead);
+    return 0;
+}
+
+int
+queue_load(struct outbox_queue *q, struct error *err)
+{
+    TAILQ_INIT(&q->ready);
+    TAILQ_INIT(&q->parked);
+    out_ring_init(&q->ring);
+    q->allowed = SIZE_MAX;
+    q->slots = memory_zero(QUEUE_WINDOW * sizeof(*q->slots));
+    q->reader = store_reader(q->outbox->store, err);
+    if (!q->reader || load_cursor(q, err) != 0 || load_sums(q, err) != 0 || park_load(q, err) != 0)
+        return -1;
+    q->ring.wanted = q->done_seq + 1;
+    publish_status(q);
+    return 0;
+}
+
+static void
+free_blocks(struct outbox_queue *q)
+{
+    for (uint64_t seq = q->done_seq + 1; seq <= q->loaded_seq; seq++) {
+        struct slot *slot = out_window_slot(q, seq);
+        if (slot->block && slot->item.state != ITEM_DONE && --slot->block->live == 0 &&
+            slot->block != q->current)
+            out_block_free(slot->block);
+    }
+    out_block_free(q->current);
+}
+
+static void
+free_flight(struct flight *flight)
+{
+    buffer_release(&flight->text);
+    buffer_release(&flight->row);
+    free(flight);
+}
+
+void
+queue_release(struct outbox_queue *q)
+{
+    free_blocks(q);
+    park_release(q);
+    chains_release(&q->chains);
+    out_ring_release(&q->ring);
+    mark_free(q->mark);
+    while (q->flights) {
+        struct flight *next = q->flights->all;
+        free_flight(q->flights);
+        q->flights = next;
+    }
+    while (q->revived) {
+        struct revived *next = q->revived->next;
+        free(q->revived);
+        q->revived = next;
+    }
+    free(q->slots);
+    sql_close(q->reader);
+}
