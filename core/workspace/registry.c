@@ -69,9 +69,10 @@ registry_note(struct store *store, const struct config_source *source, uint32_t 
     buffer_init(&json, DECLARED_MAX);
     json_value(&json, source->declared);
     struct statement_work w = {
-        .sql = "INSERT INTO source(name, driver, options) VALUES(?1, ?2, ?3) ON CONFLICT(name) DO "
-               "UPDATE"
-               " SET driver = excluded.driver, options = excluded.options",
+        .sql = "INSERT INTO source(name, driver, options, epoch) VALUES(?1, ?2, ?3, ?5) ON CONFLICT(name)"
+               " DO UPDATE SET driver = excluded.driver, options = excluded.options,"
+               " epoch = max(epoch, excluded.epoch)",
+        .number = epoch,
         .texts = {source->name, source->driver->name, buffer_cstring(&json)},
     };
     int result = execute(store, &w, err);

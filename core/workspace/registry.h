@@ -19,7 +19,8 @@ int registry_resume(struct store *store, const char *name, struct source_resume 
 /* Marks every source that the store knows: its history ends here, for this reason. For
  * `reset --journal`, on the store's file alone, while nothing runs. *newest is the
  * highest event number that the store refers to. */
-int registry_end_all(const char *database, const char *reason, struct error *err) must_check;
+int registry_end_all(const char *database, const char *reason, uint64_t *newest,
+                     struct error *err) must_check;
 
 /* Drops what Tidegate made in the database of a source that is no longer declared, lists what could
  * not be dropped, and forgets the source. ERROR_MISSING when it was never known. */
