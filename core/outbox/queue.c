@@ -200,8 +200,8 @@ lend(struct outbox_queue *q, struct item *item, int64_t now)
     return &flight->delivery;
 }
 
-static bool
-more_to_load(struct outbox_queue *q)
+bool
+queue_behind(struct outbox_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     bool more = q->loaded_seq < q->ring.newest;
@@ -210,8 +210,8 @@ more_to_load(struct outbox_queue *q)
 }
 
 /* With too many parked, only they go on. */
-static struct item *
-ready_item(struct outbox_queue *q)
+struct item *
+queue_first_ready(const struct outbox_queue *q)
 {
     struct item *item;
     bool crowded = park_crowded(q);
@@ -226,15 +226,15 @@ ready_item(struct outbox_queue *q)
 static struct item *
 next_item(struct outbox_queue *q)
 {
-    struct item *item = ready_item(q);
+    struct item *item = queue_first_ready(q);
     if (!item && !park_crowded(q)) {
         out_window_load(q, 1);
-        item = ready_item(q);
+        item = queue_first_ready(q);
     }
-    if (!item && !park_crowded(q) && q->waiting && more_to_load(q)) {
+    if (!item && !park_crowded(q) && q->waiting && queue_behind(q)) {
         park_hold_back(q);
         out_window_load(q, 1);
-        item = ready_item(q);
+        item = queue_first_ready(q);
     }
     if (!item && q->breaker) {
         struct parked *parked = park_soonest(q);
@@ -288,9 +288,8 @@ expire(struct outbox_queue *q, int64_t now)
     }
 }
 
-/* What other threads left: committed marks, dead letters that were put back. */
-static bool
-adopt(struct outbox_queue *q)
+bool
+queue_adopt(struct outbox_queue *q)
 {
     pthread_mutex_lock(&q->lock);
     struct revived *revived = q->revived;
@@ -311,7 +310,7 @@ queue_take(void *context, struct delivery **out, size_t room)
 {
     struct outbox_queue *q = context;
     int64_t now = clock_now();
-    if (!adopt(q) || !store_allows_work(q->outbox->store))
+    if (!queue_adopt(q) || !store_allows_work(q->outbox->store))
         return 0;
     out_window_load(q, 1);
     expire(q, now);
@@ -408,205 +407,4 @@ queue_answer(void *context, struct delivery *delivery, const struct channel_answ
     q->in_flight--;
     answers[answer->class](q, item, answer);
     flight_put(q, flight);
-}
-
-static const char *
-state_of(const struct outbox_queue *q, const char **reason)
-{
-    *reason = q->reason;
-    if (q->mark_error.class != ERROR_NONE) {
-        *reason = q->mark_error.message;
-        return "broken";
-    }
-    if (q->breaker)
-        return q->breaker == BREAKER_DISABLED ? "disabled" : "broken";
-    if (park_crowded(q)) {
-        *reason = "10,000 messages wait for another try";
-        return "broken";
-    }
-    if (q->throttled_until > clock_mono())
-        return "throttled";
-    *reason = "";
-    return "ok";
-}
-
-/* The parked stand nearly in the order of their age. */
-static int64_t
-oldest_of(const struct outbox_queue *q)
-{
-    const struct parked *parked = TAILQ_FIRST(&q->parked);
-    int64_t oldest = parked ? parked->first_at : 0;
-    if (q->done_seq == q->loaded_seq)
-        return oldest;
-    int64_t bottom = out_window_slot(q, q->done_seq + 1)->record.created;
-    return oldest && oldest < bottom ? oldest : bottom;
-}
-
-static void
-publish_status(struct outbox_queue *q)
-{
-    pthread_mutex_lock(&q->lock);
-    struct outbox_status *s = &q->status;
-    const char *reason, *state = state_of(q, &reason);
-    snprintf(s->state, sizeof(s->state), "%s", state);
-    snprintf(s->reason, sizeof(s->reason), "%.255s", reason);
-    q->loaded_waiting = q->undone + q->parked_count;
-    q->loaded_to = q->loaded_seq;
-    q->loaded_bytes = q->parked_bytes;
-    s->retrying = q->parked_count - q->held_count;
-    s->held = q->held_count;
-    s->delivered = q->delivered;
-    s->failed = q->failed;
-    s->oldest = oldest_of(q);
-    s->next_at = q->next_due == INT64_MAX ? 0 : q->next_due;
-    pthread_mutex_unlock(&q->lock);
-}
-
-/* When a take could give something that it does not give now, as far as time decides. */
-static int64_t
-next_chance(struct outbox_queue *q, int64_t mono)
-{
-    int64_t now = clock_now();
-    if (q->throttled_until > mono)
-        return q->throttled_until;
-    if (q->breaker == BREAKER_DISABLED)
-        return INT64_MAX;
-    if (q->breaker)
-        return q->in_flight ? INT64_MAX : mono + (q->probe_at - now);
-    if (!retry_room(q, 1, now, mono))
-        return INT64_MAX;
-    if (!q->in_flight && ready_item(q))
-        return mono;
-    return q->next_due == INT64_MAX ? INT64_MAX : mono + (q->next_due - now);
-}
-
-static int64_t
-next_turn(struct outbox_queue *q, int64_t mono)
-{
-    bool work = q->undone || q->parked_count || more_to_load(q);
-    pthread_mutex_lock(&q->lock);
-    bool dead = q->dead > 0;
-    pthread_mutex_unlock(&q->lock);
-    if (!work)
-        return dead ? mono + QUEUE_PATIENCE : INT64_MAX;
-    if (!store_allows_work(q->outbox->store))
-        return mono + QUEUE_HICCUP;
-    int64_t at = next_chance(q, mono);
-    /* What is under way wakes the channel by its answer; its own room may be what is lacking. */
-    if (q->in_flight && at < mono + QUEUE_BREATH)
-        at = mono + QUEUE_BREATH;
-    return at < mono + QUEUE_PATIENCE ? at : mono + QUEUE_PATIENCE;
-}
-
-int64_t
-queue_turn(void *context)
-{
-    struct outbox_queue *q = context;
-    bool sound = adopt(q), late = false;
-    if (sound && (mark_pending(q) || mark_wants_prune(q)))
-        late = q->marks - q->seen >= QUEUE_MARKS || !mark_give(q);
-    publish_status(q);
-    int64_t mono = clock_mono();
-    if (!sound)
-        return INT64_MAX;
-    int64_t at = next_turn(q, mono);
-    return late && at > mono + QUEUE_AGAIN ? mono + QUEUE_AGAIN : at;
-}
-
-/* Where delivery goes on. */
-static int
-load_cursor(struct outbox_queue *q, struct error *err)
-{
-    sqlite3_stmt *row = query_use(q->reader, QUERY_CURSOR_GET, err, "s", q->name);
-    int got = row ? sql_step(row, err) : -1;
-    if (got <= 0)
-        return got;
-    struct slice above = query_blob(row, 1);
-    q->done_seq = q->loaded_seq = q->above_from = (uint64_t)sqlite3_column_int64(row, 0);
-    memcpy(q->above, above.data, above.size < sizeof(q->above) ? above.size : sizeof(q->above));
-    if (sqlite3_column_int(row, 2) != BREAKER_CLOSED) {
-        q->breaker = BREAKER_OPEN; /* also what was disabled: a start is a new chance */
-        q->probe_at = sqlite3_column_int(row, 2) == BREAKER_OPEN ? sqlite3_column_int64(row, 3) : 0;
-        snprintf(q->reason, sizeof(q->reason), "it was broken before the last stop");
-    }
-    sqlite3_reset(row);
-    return 0;
-}
-
-static int
-load_sums(struct outbox_queue *q, struct error *err)
-{
-    int64_t next;
-    sqlite3_stmt *sum = query_use(q->reader, QUERY_BLOCK_SUM, err, "s", q->name);
-    if (query_number(sum, &q->bytes, err) != 0)
-        return -1;
-    sqlite3_stmt *newest = query_use(q->reader, QUERY_BLOCK_NEXT, err, "s", q->name);
-    if (query_number(newest, &next, err) != 0)
-        return -1;
-    q->ring.newest = (uint64_t)next - 1;
-    sqlite3_stmt *dead = query_use(q->reader, QUERY_PARKED_DEAD, err, "s", q->name);
-    if (!dead || sql_step(dead, err) <= 0)
-        return -1;
-    q->dead = (uint64_t)sqlite3_column_int64(dead, 0);
-    q->dead_bytes = sqlite3_column_int64(dead, 1);
-    sqlite3_reset(dead);
-    return 0;
-}
-
-int
-queue_load(struct outbox_queue *q, struct error *err)
-{
-    TAILQ_INIT(&q->ready);
-    TAILQ_INIT(&q->parked);
-    out_ring_init(&q->ring);
-    q->allowed = SIZE_MAX;
-    q->slots = memory_zero(QUEUE_WINDOW * sizeof(*q->slots));
-    q->reader = store_reader(q->outbox->store, err);
-    if (!q->reader || load_cursor(q, err) != 0 || load_sums(q, err) != 0 || park_load(q, err) != 0)
-        return -1;
-    q->ring.wanted = q->done_seq + 1;
-    publish_status(q);
-    return 0;
-}
-
-static void
-free_blocks(struct outbox_queue *q)
-{
-    for (uint64_t seq = q->done_seq + 1; seq <= q->loaded_seq; seq++) {
-        struct slot *slot = out_window_slot(q, seq);
-        if (slot->block && slot->item.state != ITEM_DONE && --slot->block->live == 0 &&
-            slot->block != q->current)
-            out_block_free(slot->block);
-    }
-    out_block_free(q->current);
-}
-
-static void
-free_flight(struct flight *flight)
-{
-    buffer_release(&flight->text);
-    buffer_release(&flight->row);
-    free(flight);
-}
-
-void
-queue_release(struct outbox_queue *q)
-{
-    free_blocks(q);
-    park_release(q);
-    chains_release(&q->chains);
-    out_ring_release(&q->ring);
-    mark_free(q->mark);
-    while (q->flights) {
-        struct flight *next = q->flights->all;
-        free_flight(q->flights);
-        q->flights = next;
-    }
-    while (q->revived) {
-        struct revived *next = q->revived->next;
-        free(q->revived);
-        q->revived = next;
-    }
-    free(q->slots);
-    sql_close(q->reader);
 }

@@ -143,17 +143,27 @@ struct outbox {
 
 struct outbox_queue *outbox_find(struct outbox *o, const char *channel); /* or NULL */
 
-/* queue.c */
+/* load.c */
 int queue_load(struct outbox_queue *q, struct error *err) must_check;
 void queue_release(struct outbox_queue *q);
+
+/* turn.c */
+void queue_publish(struct outbox_queue *q); /* the status */
+int64_t queue_turn(void *context);
+
+/* queue.c */
 void queue_poke(struct outbox_queue *q);
 void queue_make_ready(struct outbox_queue *q, struct item *item);
 void queue_unready(struct outbox_queue *q, struct item *item);
 /* The item is through: frees its place or row in memory and lets the next of its key go. */
 void queue_finish(struct outbox_queue *q, struct item *item);
+/* What other threads left: committed marks, dead letters that were put back. False: its marks can't
+ * be written, and nothing may be sent. */
+bool queue_adopt(struct outbox_queue *q);
+bool queue_behind(struct outbox_queue *q);                    /* is there more to load? */
+struct item *queue_first_ready(const struct outbox_queue *q); /* or NULL */
 size_t queue_take(void *context, struct delivery **out, size_t room);
 void queue_answer(void *context, struct delivery *delivery, const struct channel_answer *answer);
-int64_t queue_turn(void *context);
 
 /* out_window.c */
 /* Loads until `enough` messages can go or the window is full. */
