@@ -298,7 +298,7 @@ static int
 method_json(lua_State *L)
 {
     struct event *e = bind_event_check(L, 1);
-    struct event_shape shape = {.format = FORMAT_NATIVE, .bigints = NUMBER_NUMBER};
+    struct event_shape shape = event_shape_default;
     shape.format = (enum event_format)luaL_checkoption(L, 2, "native", event_format_names);
     struct buffer *b = &vm_of(L)->scratch;
     buffer_reset(b);

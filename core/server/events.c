@@ -145,7 +145,7 @@ static int
 query_open(struct event_query *q, const struct value *arguments, bool follow, struct error *err)
 {
     const char *format = value_text(arguments, "format", "native");
-    q->shape.bigints = NUMBER_NUMBER;
+    q->shape = event_shape_default;
     q->shape.format = strcmp(format, "debezium") == 0 ? FORMAT_DEBEZIUM : FORMAT_NATIVE;
     if (q->shape.format == FORMAT_NATIVE && strcmp(format, "native") != 0)
         return error_set(err, ERROR_USAGE, "--format %s: formats are native and debezium", format);
