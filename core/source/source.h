@@ -1,7 +1,7 @@
 /* A source turns a database's own log into events. It owns one thread, one connection, one decoder,
  * and knows nothing of what comes after it but a sink (filled by the store, which never blocks).
- * This header is for those who start, watch and stop sources; source_driver.h is for those who write
- * one. */
+ * This header is for those who start, watch and stop sources; source_driver.h is for those who
+ * write one. */
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
@@ -24,7 +24,7 @@ struct source_resume {
     uint32_t epoch;
     struct slice position;
     int64_t watermark;
-    uint64_t lsn; /* of its newest event; 0: none */
+    uint64_t lsn;     /* of its newest event; 0: none */
     struct slice gap; /* not empty: history ended before; a gap event with this reason comes first,
                          `epoch` is already the new one and `position` is empty */
 };
@@ -45,7 +45,7 @@ enum source_capture { SOURCE_BY_DEFAULT, SOURCE_BY_LOG, SOURCE_BY_TRIGGER };
 
 /* What every source understands, whatever its driver. design/operation.md §7. */
 struct source_common {
-    struct option_list tables;  /* patterns; empty: those that rules name */
+    struct option_list tables; /* patterns; empty: those that rules name */
     struct option_list exclude;
     struct option_list exclude_columns; /* "table.column" patterns, kept out of the journal */
     int on_lost;                        /* enum source_policy */
@@ -62,8 +62,8 @@ struct source_status {
     int64_t watermark;        /* all that was visible in its log at this time is journalled */
     int64_t last_event;       /* ts of the newest event; 0: none */
     uint32_t epoch;
-    char position[128];       /* readable */
-    struct error error;       /* why it is not streaming; class ERROR_NONE otherwise */
+    char position[128]; /* readable */
+    struct error error; /* why it is not streaming; class ERROR_NONE otherwise */
 };
 
 struct source_driver;
@@ -73,11 +73,12 @@ struct source;
 struct source_plan {
     const char *name;
     const struct source_driver *driver;
-    void *options;              /* the driver's own struct, filled by option_apply */
+    void *options; /* the driver's own struct, filled by option_apply */
     struct source_common common;
-    const char *workspace;      /* folder; relative paths of options start here */
-    const char *workspace_id;   /* stands in names of what is made in the database */
-    const char *const *rule_tables; /* patterns "schema.table" that rules name; used without `tables` */
+    const char *workspace;    /* folder; relative paths of options start here */
+    const char *workspace_id; /* stands in names of what is made in the database */
+    const char *const
+        *rule_tables; /* patterns "schema.table" that rules name; used without `tables` */
     size_t rule_table_count;
     struct schema_set *schemas;
     struct source_sink sink;
@@ -107,7 +108,8 @@ const char *source_name(const struct source *s);
 /* Asks for a tick: a proved watermark as a batch without events, soon. Any thread. */
 void source_request_tick(struct source *s);
 
-/* Work on the database without a running source: for the commands check, triggers, sources remove. */
+/* Work on the database without a running source: for the commands check, triggers, sources remove.
+ */
 enum check_level { CHECK_OK, CHECK_WARNING, CHECK_ERROR };
 
 struct source_report {

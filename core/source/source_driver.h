@@ -1,10 +1,10 @@
 /* What a database must bring to be a source. A driver is one const struct; its options are declared
- * in it, so that checks, help, docs and editor stubs come from one place. To add one: a folder beside
- * this file and a line in source.c's array.
+ * in it, so that checks, help, docs and editor stubs come from one place. To add one: a folder
+ * beside this file and a line in source.c's array.
  *
- * source.c runs the thread, the loop, back-off with jitter, pausing, states, batching by size and the
- * handing over; a driver only connects, proves continuity, reads the next changes, and is told what
- * is durable. All callbacks run on the source's thread except check and installed. */
+ * source.c runs the thread, the loop, back-off with jitter, pausing, states, batching by size and
+ * the handing over; a driver only connects, proves continuity, reads the next changes, and is told
+ * what is durable. All callbacks run on the source's thread except check and installed. */
 #ifndef SOURCE_SOURCE_DRIVER_H
 #define SOURCE_SOURCE_DRIVER_H
 
@@ -16,18 +16,19 @@ enum source_next {
     SOURCE_READ,  /* something was read; call again at once */
     SOURCE_IDLE,  /* the log's end was seen: wait on the driver's descriptors, then call again */
     SOURCE_ERROR, /* err says what; the class decides: UNREACHABLE, BUSY, IO, FULL: reconnect with
-                     back-off; LOST: policy; CONFIG, DENIED, MISSING, DATA: failed, tried again each 30 s */
+                     back-off; LOST: policy; CONFIG, DENIED, MISSING, DATA: failed, tried again each
+                     30 s */
 };
 
 /* What a driver's callbacks may use of the running source. */
 struct source_context {
     const struct source_plan *plan;
-    void *state; /* plan->driver->state_size bytes, zeroed before the first open */
+    void *state;           /* plan->driver->state_size bytes, zeroed before the first open */
     const char *component; /* for the log: "source/NAME" */
 
     /* Readable by the driver, kept by source.c: */
-    uint32_t epoch;           /* of the events emitted from now on */
-    struct buffer *position;  /* the resume position of the newest durable batch; empty at first */
+    uint32_t epoch;          /* of the events emitted from now on */
+    struct buffer *position; /* the resume position of the newest durable batch; empty at first */
 };
 
 /* Opens connection and log, proves continuity with `context->position`, prepares what must exist.
@@ -87,9 +88,9 @@ struct source_driver {
 };
 
 /* Adds one event to the batch under way. `position` is the resume position after this event: kept
- * (copied) so that the batch can be cut here. Fills in nothing: e->epoch is set to the context's. The
- * event and all it points to may be dropped afterwards. ERROR_FULL only when a single row is larger than max_row
- * allows; the caller then emits it with its big cells UNKNOWN. */
+ * (copied) so that the batch can be cut here. Fills in nothing: e->epoch is set to the context's.
+ * The event and all it points to may be dropped afterwards. ERROR_FULL only when a single row is
+ * larger than max_row allows; the caller then emits it with its big cells UNKNOWN. */
 int source_emit(struct source_context *context, const struct event *e, struct slice position,
                 struct error *err) must_check;
 

@@ -71,7 +71,8 @@ const struct option source_common_rows[] = {
 };
 const size_t source_common_row_count = countof(source_common_rows);
 
-/* "schema.table" against a pattern that may leave out the default schema; `*` alone is everything. */
+/* "schema.table" against a pattern that may leave out the default schema; `*` alone is everything.
+ */
 static bool
 matches(const struct source_plan *plan, struct slice pattern, struct slice schema,
         struct slice table)

@@ -429,6 +429,18 @@ put_update_of(struct writing *w)
     }
 }
 
+enum trigger_kind
+trigger_kind_of(const char *name, const char **table)
+{
+    int kind = 0;
+    while (kind < TRIGGER_KINDS &&
+           strncmp(name, kinds[kind].prefix, strlen(kinds[kind].prefix)) != 0)
+        kind++;
+    if (kind < TRIGGER_KINDS)
+        *table = name + strlen(kinds[kind].prefix);
+    return (enum trigger_kind)kind;
+}
+
 bool
 trigger_needed(enum trigger_kind kind, const struct table *table)
 {

@@ -13,9 +13,9 @@
  *   marked busy (column b), so that what these actions fire does not take it for replaced.
  * - Ours being the newest, BEFORE triggers of the user run after our copying, and may make the very
  *   row that is then replaced: where a table has one, every new row is copied too.
- * What no trigger can mend: a row whose own update makes a foreign key of its table change or delete
- * that very row (it refers to itself, or to the row that it replaces). Its changes are all logged, but
- * late or in another order.
+ * What no trigger can mend: a row whose own update makes a foreign key of its table change or
+ * delete that very row (it refers to itself, or to the row that it replaces). Its changes are all
+ * logged, but late or in another order.
  *
  * Nothing here is newer than SQLite 3.8, and no statement of ours depends on its ON CONFLICT
  * clause, because the one of the user's statement would replace it. */
@@ -38,6 +38,9 @@ enum trigger_kind {
 
 /* The unquoted name of a trigger. */
 void trigger_name(struct buffer *out, enum trigger_kind kind, const char *table);
+
+/* The kind of one of our triggers by its name, or TRIGGER_KINDS; *table is what its name says. */
+enum trigger_kind trigger_kind_of(const char *name, const char **table);
 
 /* Does the table need that trigger? */
 bool trigger_needed(enum trigger_kind kind, const struct table *table);
