@@ -270,12 +270,21 @@ read_body(struct journal_reader *r, struct journal_block *out, struct error *err
     return 1;
 }
 
+/* 1: the file is open, 0: it was trimmed since the look, look again, -1. */
 static int
 open_segment(struct journal_reader *r, bool opened, struct error *err)
 {
-    if (opened)
-        return 0;
-    return window_open(&r->window, r->segment->path, err);
+    struct error failure;
+    bool trimmed;
+    if (opened || window_open(&r->window, r->segment->path, &failure) == 0)
+        return 1;
+    pthread_mutex_lock(&r->journal->lock);
+    trimmed = r->segment->trimmed;
+    leave_segment(r);
+    pthread_mutex_unlock(&r->journal->lock);
+    if (!trimmed && err)
+        *err = failure;
+    return trimmed ? 0 : -1;
 }
 
 static enum where
@@ -325,13 +334,13 @@ journal_read(struct journal_reader *r, struct journal_block *out, struct error *
             give_kept(r, out);
             return 1;
         }
-        if (open_segment(r, opened, err) != 0)
-            return -1;
-        found = walk(r, &b, err);
-        if (found < 0 || (found > 0 && read_body(r, out, err) < 0))
-            return -1;
+        found = open_segment(r, opened, err);
         if (found > 0)
-            return 1;
+            found = walk(r, &b, err);
+        if (found > 0)
+            found = read_body(r, out, err);
+        if (found != 0)
+            return found;
     }
 }
 
@@ -360,13 +369,17 @@ search_time(struct journal_reader *r, int64_t us, uint64_t *lsn, struct error *e
         int found;
         if (look_locked(r, true, &opened) == AT_END)
             return 0;
-        if (open_segment(r, opened, err) != 0 || (found = walk(r, &b, err)) < 0)
+        found = open_segment(r, opened, err);
+        if (found > 0)
+            found = walk(r, &b, err);
+        if (found < 0)
             return -1;
+        if (found == 0)
+            continue;
         *lsn = b.first_lsn;
-        if (found && (b.written >= us || (b.count > 0 && b.last_ts >= us)))
+        if (b.written >= us || (b.count > 0 && b.last_ts >= us))
             return 1;
-        if (found)
-            step(r, r->segment->number, r->known, r->known_at + block_size(&b));
+        step(r, r->segment->number, r->known, r->known_at + block_size(&b));
     }
 }
 

@@ -592,8 +592,9 @@ write_until_killed(const char *folder, const struct kill_case *c, int acknowledg
     _exit(0);
 }
 
-static void
-check_kill(const char *folder, const struct kill_case *c)
+/* How many blocks the child was told are synced. */
+static unsigned
+run_child(const char *folder, const struct kill_case *c)
 {
     unsigned acknowledged = 0, n;
     int status, pipes[2];
@@ -609,6 +610,13 @@ check_kill(const char *folder, const struct kill_case *c)
     assert_int_equal(waitpid(child, &status, 0), child);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         fail_msg("%s:%u: the child was not killed: %x", c->point, c->passage, status);
+    return acknowledged;
+}
+
+static void
+check_kill(const char *folder, const struct kill_case *c)
+{
+    unsigned acknowledged = run_child(folder, c);
     struct journal *j = must_open(folder);
     int count = count_blocks(j, 900);
     if (count < (int)acknowledged || count > (int)acknowledged + LONG_GROUP + 1)
@@ -642,6 +650,24 @@ test_kills_on_a_forgetting_disk(void **state)
         }
 }
 
+/* The same with a writer that never syncs: the proof above must not pass by itself. */
+static void
+test_kills_catch_a_missing_sync(void **state)
+{
+    unsigned caught = 0;
+    setenv("TIDEGATE_SABOTAGE", "store.synchronous_off", 1);
+    for (unsigned seed = 1; seed <= 8; seed++) {
+        struct kill_case c = {"journal.before_sync", 12, seed};
+        empty_folder(*state);
+        unsigned acknowledged = run_child(*state, &c);
+        struct journal *j = try_open(*state);
+        caught += !j || count_blocks(j, 900) < (int)acknowledged;
+        journal_close(j);
+    }
+    unsetenv("TIDEGATE_SABOTAGE");
+    assert_true(caught > 0);
+}
+
 int
 main(void)
 {
@@ -660,6 +686,7 @@ main(void)
         CASE(test_newer_format_is_refused),
         CASE(test_reset_mends_damage),
         CASE(test_kills_on_a_forgetting_disk),
+        CASE(test_kills_catch_a_missing_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
