@@ -170,7 +170,7 @@ read_once(struct source *s, struct error *err)
     bool due = tick && s->proved;
     if (due)
         atomic_store(&s->tick, false);
-    if (source_hand_over(s, due) != 0)
+    if (source_hand_over(s, false) != 0 || (due && source_hand_over(s, true) != 0))
         return 0;
     if (source_take_commits(s, err) != 0)
         return -1;

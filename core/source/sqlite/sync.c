@@ -94,6 +94,23 @@ read_triggers(struct pass *p, const struct standing *s, struct found *found)
     return more;
 }
 
+/* ALTER TABLE RENAME COLUMN rewrites triggers into just what we would write: only the stored columns
+ * tell that rows look different from now on. */
+static int
+compare_version(struct pass *p, struct standing *s)
+{
+    struct buffer json;
+    bool changed;
+    if (s->state != SYNC_GOOD)
+        return 0;
+    buffer_init(&json, SQL_LIMIT);
+    int result = version_difference(p->db, s->ver, s->table, "", &json, &changed, p->err);
+    buffer_release(&json);
+    if (result == 0 && changed)
+        s->state = SYNC_STALE;
+    return result;
+}
+
 static int
 inspect(struct pass *p, const struct table *table, struct standing *out)
 {
@@ -110,7 +127,7 @@ inspect(struct pass *p, const struct table *table, struct standing *out)
                                                                                      : SYNC_MISSING;
     }
     if (out->ver || !found.old_name)
-        return 0;
+        return compare_version(p, out);
     out->renamed = found.old_name;
     return version_find(p->db, out->renamed, &out->ver, &ignored, p->err);
 }
