@@ -1,7 +1,7 @@
-/* Rules: what a user's scripts registered, compiled for matching in C, and the consumer loop that reads
- * the journal, decides, and hands messages and checkpoint to the store as one unit (design/storage.md §4,
- * language.md §1–§3). Lua is entered only for `when`, `run` and message functions of rules whose table,
- * operation, changed columns and conditions match. */
+/* Rules: what a user's scripts registered, compiled for matching in C, and the consumer loop that
+ * reads the journal, decides, and hands messages and checkpoint to the store as one unit
+ * (design/storage.md §4, language.md §1–§3). Lua is entered only for `when`, `run` and message
+ * functions of rules whose table, operation, changed columns and conditions match. */
 #ifndef RULES_RULES_H
 #define RULES_RULES_H
 
@@ -13,7 +13,7 @@ struct rules; /* one generation of compiled rules with its VM */
 /* What rules may name. */
 struct rules_world {
     struct outbox *outbox;
-    const char *const *sources; /* names, for "did you mean" */
+    const char *const *sources;        /* names, for "did you mean" */
     const char *const *source_schemas; /* the default schema of each; NULL: none */
     size_t source_count;
     /* The queue of a channel and what its driver is; false: no such channel. */
@@ -29,27 +29,28 @@ struct rules_script {
     struct slice text;
 };
 
-/* Compiles all scripts into one generation, in the order given (by path). Every problem of every script
- * is reported, not just the first; the good scripts are loaded all the same. NULL only when no VM could be made. */
+/* Compiles all scripts into one generation, in the order given (by path). Every problem of every
+ * script is reported, not just the first; the good scripts are loaded all the same. NULL only when
+ * no VM could be made. */
 typedef void rules_problem(void *context, const char *script, const struct error *err);
 struct rules *rules_new(const struct rules_world *world, const struct rules_script *scripts,
                         size_t count, rules_problem *problem, void *context,
                         struct error *err) must_check;
 void rules_free(struct rules *r);
 
-/* Checks all that can be checked against a table's schema: columns in where, changed, columns, templates;
- * literals against types; old values. Reports through `problem`; the number of problems. */
+/* Checks all that can be checked against a table's schema: columns in where, changed, columns,
+ * templates; literals against types; old values. Reports through `problem`; the number of problems.
+ */
 size_t rules_check_schema(struct rules *r, const struct schema *schema, rules_problem *problem,
                           void *context);
 
-/* The table patterns "schema.table" that rules name for a source: what it captures without `tables`. The
- * list is on loan. */
+/* The table patterns "schema.table" that rules name for a source: what it captures without
+ * `tables`. The list is on loan. */
 size_t rules_tables(struct rules *r, const char *source, const char *const **out);
 
-/* Would the declarative part (on, ops, changed, where) of this rule match? For `events --rule`. */
-
 /* One event through all rules, into the draft: the matcher, then the VM. Rules thread only. */
-int rules_event(struct rules *r, struct event *e, struct outbox_draft *draft, struct error *err) must_check;
+int rules_event(struct rules *r, struct event *e, struct outbox_draft *draft,
+                struct error *err) must_check;
 
 struct rule_status {
     const char *name, *script;
@@ -76,10 +77,11 @@ void consumer_stop(struct consumer *c); /* ends after the current event; drops t
 void consumer_free(struct consumer *c);
 
 struct consumer_status {
-    uint64_t position;   /* newest lsn read and decided */
-    uint64_t checkpoint; /* newest lsn committed */
-    uint64_t events, entered; /* since start: seen; entered Lua */
-    struct error error;  /* why it does not move; class ERROR_NONE otherwise */
+    uint64_t position;        /* newest lsn read and decided */
+    uint64_t checkpoint;      /* newest lsn committed */
+    uint64_t events, entered; /* since start: seen; calls into Lua */
+    uint64_t corrupt;         /* since start: records that could not be read and were set aside */
+    struct error error;       /* why it does not move; class ERROR_NONE otherwise */
 };
 void consumer_status(struct consumer *c, struct consumer_status *out);
 

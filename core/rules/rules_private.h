@@ -1,0 +1,76 @@
+/* What the files of core/rules share of a generation. Not for others. */
+#ifndef RULES_RULES_PRIVATE_H
+#define RULES_RULES_PRIVATE_H
+
+#include <pthread.h>
+#include "rules/matcher.h"
+
+enum {
+    RULES_PLANS = 256,     /* buckets of plans */
+    RULES_SENDS = 1000,    /* one rule, one event */
+    RULES_BODY = 1 << 20,  /* bytes of one message that a script makes */
+    RULES_SENT = 16 << 20, /* bytes of all messages of one rule on one event */
+    RULES_RENDERED = 256,  /* templates that render() keeps compiled */
+    RULES_SHAPES = 256,    /* different shapes that send() may ask for */
+};
+
+/* A rule at work on an event: what it sends becomes part of the draft, or goes with it. */
+struct rules_run {
+    struct rule *rule;
+    struct event *event;
+    struct outbox_draft *draft;
+    uint32_t sends;
+    size_t bytes;
+    struct error failure; /* of the first send that failed; class ERROR_NONE: none did */
+};
+
+struct rules_rendered {
+    uint64_t hash;
+    char *text;
+    size_t size;
+    struct template *template;
+};
+
+struct rules {
+    struct rules_world world;
+    struct arena arena;  /* lives as long as the generation: rules, shapes */
+    struct arena tables; /* lists of rules_tables; under the lock */
+    struct vm *vm;
+    struct rule *list; /* in order of file, then registration */
+    size_t count;
+    struct slice consumer;       /* part of message ids */
+    struct rules_broken *broken; /* scripts that could not be loaded at all */
+
+    struct matcher_plan *plans[RULES_PLANS]; /* by schema number; added under the lock */
+    uint64_t *candidates;                    /* bits, for as many rules as there are */
+    struct rules_run run;
+    struct buffer event_id, body, options, json;
+    struct rules_rendered rendered[RULES_RENDERED];
+    const struct event_shape *shapes[RULES_SHAPES]; /* that send() asked for */
+    size_t shape_count;
+    _Atomic uint64_t entered; /* calls into Lua */
+    pthread_mutex_t lock;     /* plans' list, texts of rules */
+};
+
+/* A script without rules of its own, for rules_status. */
+struct rules_broken {
+    const char *script;
+    char problem[512];
+    struct rules_broken *next;
+};
+
+/* The plan of a schema, made at first sight. */
+struct matcher_plan *rules_plan(struct rules *r, const struct schema *schema);
+/* May an event of this op concern a rule? True for schemas not yet seen. */
+bool rules_wants(struct rules *r, uint64_t schema, enum event_op op);
+
+/* As rules_event, with the id that the event's messages are made from. */
+void dispatch_event(struct rules *r, struct event *e, struct outbox_draft *draft);
+
+/* For vm_host. */
+int dispatch_send(void *context, const struct vm_send *send, struct error *err);
+int dispatch_render(void *context, struct slice text, struct event *e, struct buffer *out,
+                    struct error *err);
+void dispatch_release(struct rules *r); /* frees what render() compiled */
+
+#endif

@@ -1,0 +1,62 @@
+/* What a rule says: its `message` and `options`, as compiled templates or a function. What they
+ * give for one event is a body and a JSON object of options for the channel. language.md §3. */
+#ifndef RULES_WORDING_H
+#define RULES_WORDING_H
+
+#include "base/value.h"
+#include "event/event_json.h"
+
+struct template;
+
+enum wording_kind {
+    WORDING_EVENT,    /* no message: the event itself */
+    WORDING_TEXT,     /* a template, or a table of them */
+    WORDING_FUNCTION, /* Lua decides */
+};
+
+struct wording_field {
+    const char *name;
+    struct template *template;
+};
+
+struct wording {
+    enum wording_kind kind;
+    struct template *body;        /* TEXT */
+    const struct value *function; /* FUNCTION */
+    struct wording_field *fields, *headers;
+    size_t field_count, header_count, field_room;
+    const char *format; /* of `options`: how an event is printed; NULL: as the channel has it */
+    const char *const *columns; /* of `options` */
+    size_t column_count;
+};
+
+/* `message` and `options` as the rule has them, or NULL. Templates are freed by wording_release,
+ * the rest lives in `arena`; release also after a failure. */
+int wording_compile(const struct value *message, const struct value *options, struct arena *arena,
+                    struct wording *out, struct error *err) must_check;
+void wording_release(struct wording *w);
+
+/* Do all templates suit this table? */
+int wording_check(const struct wording *w, const struct schema *schema,
+                  struct error *err) must_check;
+
+/* The text of a TEXT wording into `body`, and the options into `options` (nothing when there are
+ * none). `*key_hash` is set when one of them is `key`. Buffers are appended to. */
+int wording_render(const struct wording *w, struct event *e, struct buffer *body,
+                   struct buffer *options, uint64_t *key_hash, struct error *err) must_check;
+
+/* Options that a script gave with send(), a VALUE_MAP: checked, as JSON without those that only
+ * shape an event, which go to `shape`. */
+struct wording_shape {
+    const struct value *format, *columns; /* or NULL */
+};
+int wording_options(const struct value *map, struct buffer *out, uint64_t *key_hash,
+                    struct wording_shape *shape, struct error *err) must_check;
+
+/* The format of that name, or -1 with a suggestion. */
+int wording_format(struct slice name, struct error *err) must_check;
+
+/* The ordering key that a `key` option stands for; never 0. */
+uint64_t wording_key_hash(struct slice key);
+
+#endif
