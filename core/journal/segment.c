@@ -60,7 +60,7 @@ segment_parse_name(const char *name, uint64_t *first_lsn, uint64_t *number)
 {
     int end = 0;
     return sscanf(name, "%20" SCNu64 "-%20" SCNu64 ".segment%n", first_lsn, number, &end) == 2 &&
-           end > 0 && name[end] == '\0';
+           end > 0 && name[end] == '\0' && *first_lsn <= SEGMENT_LAST && *number <= SEGMENT_LAST;
 }
 
 static void
@@ -163,6 +163,12 @@ check_length(const struct segment *s, int fd, struct error *err)
     return damaged(s, what, err);
 }
 
+static bool
+countable(uint64_t n)
+{
+    return n > 0 && n <= SEGMENT_LAST;
+}
+
 static int
 load_from(struct segment *s, int fd, struct source_table *table, struct error *err)
 {
@@ -182,7 +188,8 @@ load_from(struct segment *s, int fd, struct source_table *table, struct error *e
     decode_fields(&scan, s);
     s->start = segment_start(header.size - FIXED);
     s->end = s->size;
-    if (s->number == 0 || s->first_lsn == 0 || s->first_block == 0 || s->size < s->start ||
+    if (!countable(s->number) || !countable(s->first_lsn) || !countable(s->first_block) ||
+        s->size < s->start || s->size > INT64_MAX / 2 ||
         !table_decode(table ? table : &ignored, scan_bytes(&scan, (size_t)(scan.end - scan.at)))) {
         damaged(s, "its header makes no sense", err);
         goto done;

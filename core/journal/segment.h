@@ -14,6 +14,7 @@
 
 #define SEGMENT_PAGE 4096
 #define SEGMENT_ID   16
+#define SEGMENT_LAST (UINT64_MAX / 4) /* no lsn or number that is higher was ever given */
 
 struct segment {
     uint64_t number;      /* rises with each segment of the folder, holes allowed */
