@@ -15,6 +15,8 @@ load_cursor(struct outbox_queue *q, struct error *err)
     struct slice above = query_blob(row, 1);
     q->done_seq = q->loaded_seq = q->above_from = (uint64_t)sqlite3_column_int64(row, 0);
     memcpy(q->above, above.data, above.size < sizeof(q->above) ? above.size : sizeof(q->above));
+    for (size_t i = 0; i < sizeof(q->above); i++)
+        q->above_left += (size_t)__builtin_popcount(q->above[i]);
     if (sqlite3_column_int(row, 2) != BREAKER_CLOSED) {
         q->breaker = BREAKER_OPEN; /* also what was disabled: a start is a new chance */
         q->probe_at = sqlite3_column_int(row, 2) == BREAKER_OPEN ? sqlite3_column_int64(row, 3) : 0;

@@ -149,7 +149,11 @@ load_one(struct outbox_queue *q)
     uint64_t seq = block->first_seq + block->loaded;
     struct slot scratch, *slot = seq > q->done_seq ? out_window_slot(q, seq) : &scratch;
     bool good = read_next(q, slot);
-    if (good && !done_before(q, seq))
+    if (done_before(q, seq)) {
+        q->above_left -= seq > q->above_from;
+        good = false;
+    }
+    if (good)
         fill_slot(q, slot, seq);
     else
         slot->item.state = ITEM_DONE;

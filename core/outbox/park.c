@@ -234,7 +234,7 @@ complain(struct outbox_queue *q, uint64_t seq, const char *reason)
     q->complaints++;
     if (q->complained_at && mono - q->complained_at < CLOCK_SECOND)
         return;
-    log_warning(q->component, "%llu dead letters, the last one is message %llu: %s",
+    log_warning(q->component, "dead letters: %llu, the last one is message %llu: %s",
                 (unsigned long long)q->complaints, (unsigned long long)seq, reason);
     q->complained_at = mono;
     q->complaints = 0;

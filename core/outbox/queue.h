@@ -101,6 +101,7 @@ struct outbox_queue {
     size_t undone;                   /* slots in state WAITING or FLIGHT */
     uint8_t above[QUEUE_WINDOW / 8]; /* of the cursor at start */
     uint64_t above_from;
+    size_t above_left; /* bits that were not passed yet */
 
     struct chains chains;
     TAILQ_HEAD(item_list, item) ready;

@@ -44,7 +44,7 @@ queue_publish(struct outbox_queue *q)
     snprintf(s->state, sizeof(s->state), "%s", state);
     snprintf(s->reason, sizeof(s->reason), "%.255s", reason);
     q->loaded_waiting = q->undone + q->parked_count;
-    q->loaded_to = q->loaded_seq;
+    q->loaded_to = q->loaded_seq + q->above_left;
     q->loaded_bytes = q->parked_bytes;
     s->retrying = q->parked_count - q->held_count;
     s->held = q->held_count;
