@@ -52,8 +52,8 @@ struct channel_driver {
     size_t options_size;
     size_t state_size;
     unsigned take_most; /* plain: at most this many messages a call */
-    bool in_order;      /* plain: where one of a list fails, none behind it is delivered; so a list may
-                           hold several messages of one ordering key */
+    bool in_order; /* plain: where one of a list fails, none behind it is delivered; so a list may
+                      hold several messages of one ordering key */
 
     /* Checks what can be checked before the first message (plain: opens). May be NULL. http: called
      * by channel_new. Plain: called by channel_start and again, after close, when a delivery

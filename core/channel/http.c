@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/clock.h"
 
@@ -26,13 +27,17 @@ on_body(char *data, size_t one, size_t size, void *context)
     return a->received > READ_MOST ? 0 : size;
 }
 
+/* Also sees where headers end: curl takes an answer that breaks off within them for a whole one. */
 static size_t
 on_header(char *data, size_t one, size_t size, void *context)
 {
     struct http_attempt *a = context;
-    (void)data;
     (void)one;
     a->headers += size;
+    if (size > 0 && (data[0] == '\r' || data[0] == '\n'))
+        a->complete = true;
+    else if (size >= 5 && !memcmp(data, "HTTP/", 5))
+        a->complete = false; /* what came before was an interim answer */
     return a->headers > HEADERS_MOST ? 0 : size;
 }
 
@@ -62,7 +67,6 @@ set_constants(struct http_attempt *a)
     set(a->easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(connect));
     set(a->easy, CURLOPT_BUFFERSIZE, 4096L);
     set(a->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    set(a->easy, CURLOPT_PIPEWAIT, 1L);
     set(a->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     http_gate_apply(&a->gate, a->easy);
 }
@@ -113,6 +117,9 @@ set_url(struct http_attempt *a, const char *url)
     free(a->url);
     a->url = memory_text(url);
     set(a->easy, CURLOPT_URL, url);
+    /* Rather a stream of an HTTP/2 connection than a connection more; without TLS there is no
+     * telling before the first answer, and all would wait for it. */
+    set(a->easy, CURLOPT_PIPEWAIT, strncasecmp(url, "https:", 6) ? 0L : 1L);
 }
 
 static void
@@ -164,6 +171,7 @@ http_attempt_begin(struct http_attempt *a, struct delivery *delivery, struct err
     set(a->easy, CURLOPT_POSTFIELDS, r->body.data ? r->body.data : "");
     a->gate.refused[0] = a->failure[0] = '\0';
     a->received = a->headers = 0;
+    a->complete = false;
     a->delivery = delivery;
     delivery->driver = a;
     return 0;
@@ -198,7 +206,8 @@ is_untrusted(CURLcode result)
 static bool
 is_answered(const struct http_attempt *a, CURLcode result)
 {
-    return result == CURLE_OK || (result == CURLE_WRITE_ERROR && a->received > READ_MOST);
+    return a->complete &&
+           (result == CURLE_OK || (result == CURLE_WRITE_ERROR && a->received > READ_MOST));
 }
 
 static void
@@ -208,9 +217,10 @@ read_response(struct http_attempt *a, CURLcode result, struct http_response *out
     if (!is_answered(a, result)) {
         bool gate = a->gate.refused[0] != '\0';
         out->refused = gate || is_untrusted(result);
-        out->failure = gate            ? a->gate.refused
-                       : a->failure[0] ? a->failure
-                                       : curl_easy_strerror(result);
+        out->failure = gate                 ? a->gate.refused
+                       : a->failure[0]      ? a->failure
+                       : result == CURLE_OK ? "the answer broke off"
+                                            : curl_easy_strerror(result);
         return;
     }
     curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);

@@ -28,6 +28,7 @@ struct http_attempt {
     char excerpt[HTTP_EXCERPT];
     size_t received; /* bytes of the body */
     size_t headers;  /* bytes of the headers */
+    bool complete;   /* the headers of the final answer have ended */
     char failure[CURL_ERROR_SIZE];
 };
 

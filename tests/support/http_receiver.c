@@ -222,19 +222,24 @@ serve(struct http_receiver *r, struct connection *c)
     push(r, c);
 }
 
+/* Everything there is: a descriptor that is watched for edges says so only once. */
 static void
 pull(struct http_receiver *r, struct connection *c)
 {
     char bytes[READ_AT_ONCE];
-    ssize_t got = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (got < 0 && errno == EAGAIN)
-        return;
-    if (got <= 0) {
-        end_connection(r, c, false);
-        return;
+    while (!c->closed) {
+        ssize_t got = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN)
+            break;
+        if (got <= 0)
+            end_connection(r, c, false);
+        else
+            buffer_append(&c->in, bytes, (size_t)got);
+        if (got > 0 && (size_t)got < sizeof(bytes))
+            break; /* what comes now makes an edge of its own */
     }
-    buffer_append(&c->in, bytes, (size_t)got);
-    serve(r, c);
+    if (!c->closed && c->in.size > 0)
+        serve(r, c);
 }
 
 static void
