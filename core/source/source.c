@@ -15,6 +15,9 @@ copy_resume(struct source *s, const struct source_resume *resume)
     s->watermark = resume->watermark;
     s->plan.resume.position = (struct slice){"", 0};
     s->context.epoch = resume->epoch ? resume->epoch : 1;
+    s->gap = resume->gap.size > 0;
+    if (s->gap)
+        error_set(&s->lost, ERROR_LOST, "%.*s", (int)resume->gap.size, resume->gap.data);
     s->context.position = &s->durable;
     s->status.epoch = s->context.epoch;
     s->status.watermark = resume->watermark;

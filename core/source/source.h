@@ -123,6 +123,11 @@ struct source_report {
 int source_check(const struct source_plan *plan, const struct source_report *report,
                  struct error *err) must_check;
 
+/* The captured tables as they are in the database now: calls `visit` for each, -1 from it ends. */
+typedef int source_visit_schema(void *context, const struct schema *schema);
+int source_schemas(const struct source_plan *plan, source_visit_schema *visit, void *context,
+                   struct error *err) must_check;
+
 enum source_install { SOURCE_LIST, SOURCE_SYNC, SOURCE_REMOVE };
 
 /* Lists, brings up to date, or removes what Tidegate made in the database (triggers, log tables,

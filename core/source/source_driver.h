@@ -66,6 +66,9 @@ typedef int source_installed_driver(const struct source_plan *plan, enum source_
                                     const char *table, bool print_only,
                                     const struct source_report *report, struct error *err);
 
+typedef int source_schemas_driver(const struct source_plan *plan, source_visit_schema *visit,
+                                  void *context, struct error *err);
+
 struct source_driver {
     const char *name;
     const char *summary;        /* one line */
@@ -84,6 +87,7 @@ struct source_driver {
     source_close *close;
     source_describe *describe;
     source_check_driver *check;
+    source_schemas_driver *schemas;
     source_installed_driver *installed;
 };
 

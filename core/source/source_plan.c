@@ -170,6 +170,15 @@ source_check(const struct source_plan *plan, const struct source_report *report,
 }
 
 int
+source_schemas(const struct source_plan *plan, source_visit_schema *visit, void *context,
+               struct error *err)
+{
+    if (source_plan_check(plan, err) != 0)
+        return -1;
+    return plan->driver->schemas(plan, visit, context, err);
+}
+
+int
 source_installed(const struct source_plan *plan, enum source_install what, const char *table,
                  bool print_only, const struct source_report *report, struct error *err)
 {

@@ -7,4 +7,6 @@
 source_check_driver check_database;
 source_installed_driver check_installed;
 
+source_schemas_driver check_schemas; /* describe.c */
+
 #endif

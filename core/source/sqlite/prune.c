@@ -7,6 +7,7 @@
 
 #define PRUNE_ROWS  1000
 #define PRUNE_QUIET CLOCK_SECOND
+#define PRUNE_AGAIN 2000
 
 static const char *const statements[] = {
     "DELETE FROM main._tidegate_log WHERE id < ?1 AND id < ?2",
@@ -61,8 +62,8 @@ prune(struct source_context *context)
     bool quiet = now - state->active_at >= PRUNE_QUIET;
     if (waiting <= 0 || state->stopped || (!quiet && waiting <= options->prune_above))
         return false;
-    /* A lock that is held now is tried again at the next quiet second. */
-    if (now - state->pruned_at < CLOCK_SECOND && state->pruned_at > 0)
+    /* A lock that is held now is tried again a little later. */
+    if (state->pruned_at && now - state->pruned_at < (quiet ? CLOCK_SECOND : PRUNE_AGAIN))
         return false;
     if (prune_once(context, &err) != 0) {
         log_failure(LOG_DEBUG, context->component, &err);

@@ -16,7 +16,7 @@ static const struct option rows[] = {
     {.name = "path",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct sqlite_options, path),
-     .flags = OPTION_REQUIRED,
+     .flags = OPTION_REQUIRED | OPTION_PATH,
      .help = "the database file, relative to the workspace"},
     {.name = "log_limit",
      .kind = OPTION_INT,
@@ -107,12 +107,20 @@ after_busy(struct state *state)
 }
 
 static enum source_next
-after_failure(struct state *state, struct error *err)
+after_failure(struct source_context *context, struct error *err)
 {
-    if (err->class != ERROR_BUSY)
-        return SOURCE_ERROR;
-    *err = (struct error){0};
-    return after_busy(state);
+    struct state *state = context->state;
+    struct changelog_meta meta;
+    struct error ignored = {0};
+    if (err->class == ERROR_BUSY) {
+        *err = (struct error){0};
+        return after_busy(state);
+    }
+    /* Our statements fail for no other reason than that their tables are gone. */
+    if (err->class == ERROR_INTERNAL &&
+        changelog_meta_read(state->db, context->plan, &meta, &ignored) == 0 && !meta.there)
+        error_set(err, ERROR_LOST, "the change log of %s was removed", state->path);
+    return SOURCE_ERROR;
 }
 
 /* Somebody is in the middle of a commit in rollback mode. */
@@ -173,7 +181,7 @@ driver_next(struct source_context *context, struct error *err)
     }
     int64_t since = clock_now();
     if (reader_read(context, &ended, err) != 0 || learn_mode(state, err) != 0)
-        return after_failure(state, err);
+        return after_failure(context, err);
     state->busy = 0;
     if (state->reader.count)
         state->active_at = clock_mono();
@@ -185,7 +193,7 @@ driver_next(struct source_context *context, struct error *err)
     }
     if (state->compare) {
         if (compare(context, err) != 0)
-            return after_failure(state, err);
+            return after_failure(context, err);
         return SOURCE_READ;
     }
     return at_end(context, since, err);
@@ -241,5 +249,6 @@ const struct source_driver sqlite_source = {
     .close = driver_close,
     .describe = driver_describe,
     .check = check_database,
+    .schemas = check_schemas,
     .installed = check_installed,
 };
