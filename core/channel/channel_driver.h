@@ -1,5 +1,5 @@
 /* What a channel type must bring. A driver is one const struct with its options declared in it; to
- * add one: a file in this folder and a line in channel.c's array.
+ * add one: a file in this folder and a line in plan.c's array.
  *
  * Two transports: a *plain* driver has a thread of its own and delivers a list at a time, blocking;
  * an *http* driver only shapes a request and, if it wants, reads the answer: sending, timeouts,

@@ -10,6 +10,7 @@
 enum { TAKE_MOST = 64, CONNECTIONS = 2048 };
 #define STOP_WAIT  (2 * CLOCK_SECOND)
 #define SLEEP_MOST (3600 * CLOCK_SECOND)
+#define FULL_WAIT  (CLOCK_SECOND / 20)
 
 /* A channel's seat. What other threads may touch is atomic or under the transfer's mutex. */
 struct transfer_lane {
@@ -117,18 +118,26 @@ fill(struct transfer_lane *lane)
     return lane->hungry && lane->under_way < most;
 }
 
+static bool
+is_full(const struct transfer_lane *lane)
+{
+    return lane->under_way == (size_t)lane->context->plan->common.concurrency;
+}
+
 /* True when there is more to do at once. */
 static bool
 serve(struct transfer_lane *lane, int64_t now)
 {
-    bool asked = lane->hungry;
+    bool due = atomic_exchange(&lane->poked, false) || now >= lane->due;
     bool more;
-    if (atomic_exchange(&lane->poked, false) || now >= lane->due)
-        asked = lane->hungry = true;
-    if (!asked)
+    if (due)
+        lane->hungry = true;
+    if (!due && (!lane->hungry || is_full(lane)))
         return false;
     more = fill(lane);
     lane->due = feed_of(lane)->turn(feed_of(lane)->context);
+    if (is_full(lane) && lane->due < now + FULL_WAIT)
+        lane->due = now + FULL_WAIT; /* whatever is due, there is no room for it */
     return more;
 }
 
