@@ -31,6 +31,7 @@ enum option_kind {
 enum option_flag {
     OPTION_REQUIRED = 1,
     OPTION_SECRET_OK = 2, /* secret() is accepted; its value never shows in any output */
+    OPTION_PATH = 8, /* a text that names a file: its owner resolves it against the workspace */
     OPTION_LATER = 4,     /* named by the design, not built yet: any use is refused by name, as
                              ERROR_REFUSED; no field is written */
 };

@@ -101,6 +101,7 @@ const size_t settings_row_count = countof(settings_rows);
 
 struct loader {
     struct config *config;
+    const char *folder;
     config_problem *problem;
     void *context;
     size_t problems;
@@ -213,9 +214,21 @@ row_names(struct arena *arena, const struct option *rows, size_t count, const ch
     return names;
 }
 
+/* Texts that name files, made absolute. */
+static void
+resolve_paths(const struct source_driver *driver, void *options, const char *folder,
+              struct arena *arena)
+{
+    for (size_t i = 0; i < driver->option_count; i++) {
+        const char **field = (const char **)((char *)options + driver->options[i].offset);
+        if ((driver->options[i].flags & OPTION_PATH) && *field && **field != '/')
+            *field = arena_printf(arena, "%s/%s", folder, *field);
+    }
+}
+
 int
-config_apply_source(const struct value *declared, struct config_source *s, struct arena *arena,
-                    struct error *err)
+config_apply_source(const struct value *declared, const char *folder, struct config_source *s,
+                    struct arena *arena, struct error *err)
 {
     const struct source_driver *driver = s->driver;
     const char *what = arena_printf(arena, "source \"%s\"", s->name);
@@ -227,6 +240,7 @@ config_apply_source(const struct value *declared, struct config_source *s, struc
                      row_names(arena, driver->options, driver->option_count, "driver"), arena, what,
                      err) != 0)
         return -1;
+    resolve_paths(driver, s->options, folder, arena);
     struct source_plan plan = {
         .name = s->name, .driver = driver, .options = s->options, .common = s->common};
     return source_plan_check(&plan, err);
@@ -245,7 +259,7 @@ load_source(struct loader *l, const struct declaration *d)
     *s = (struct config_source){
         .name = d->name, .line = d->line, .driver = driver, .declared = &d->table};
     s->options = arena_zero(&c->arena, driver->options_size + 1);
-    if (config_apply_source(&d->table, s, &c->arena, &err) != 0) {
+    if (config_apply_source(&d->table, l->folder, s, &c->arena, &err) != 0) {
         report(l, &err);
         return;
     }
@@ -303,7 +317,7 @@ load_all(struct loader *l, const struct declaration *list, size_t count)
 size_t
 config_load(const char *folder, config_problem *problem, void *context, struct config *out)
 {
-    struct loader l = {.config = out, .problem = problem, .context = context};
+    struct loader l = {.config = out, .folder = folder, .problem = problem, .context = context};
     struct error err = {0};
     struct buffer text;
     struct declaration *list = NULL;

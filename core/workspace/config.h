@@ -60,8 +60,8 @@ void config_release(struct config *c);
 
 /* Checks a declaration's table against the rows of s->driver and the common ones, and fills
  * s->options and s->common. Texts live in `arena`. */
-int config_apply_source(const struct value *declared, struct config_source *s, struct arena *arena,
-                        struct error *err) must_check;
+int config_apply_source(const struct value *declared, const char *folder, struct config_source *s,
+                        struct arena *arena, struct error *err) must_check;
 
 const struct config_source *config_find_source(const struct config *c, const char *name);
 const struct config_channel *config_find_channel(const struct config *c, struct slice name);

@@ -169,7 +169,7 @@ remembered_plan(struct workspace *w, sqlite3_stmt *row, const char *name, struct
     if (json_parse(slice_of((const char *)sqlite3_column_text(row, 1)), arena, &declared, err) != 0)
         return -1;
     struct config_source source = {.name = name, .driver = out->driver, .options = out->options};
-    if (config_apply_source(&declared, &source, arena, err) != 0)
+    if (config_apply_source(&declared, workspace_folder(w), &source, arena, err) != 0)
         return -1;
     out->common = source.common;
     return 0;
