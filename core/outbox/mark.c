@@ -239,6 +239,7 @@ done(struct store_work *work, const struct error *err)
     bool wake = mark->count > 0 || err;
     pthread_mutex_lock(&q->lock);
     q->committed = mark->number;
+    q->pruning = q->pruning && !mark->prune;
     if (err) {
         q->mark_error = *err;
     } else {
@@ -261,21 +262,23 @@ mark_wants_prune(struct outbox_queue *q)
     int64_t mono = clock_mono();
     pthread_mutex_lock(&q->lock);
     bool over = q->dead_bytes > q->outbox->options.dead_bytes;
+    bool busy = q->pruning;
     bool old = q->dead && mono - q->pruned_at >= QUEUE_PATIENCE;
     pthread_mutex_unlock(&q->lock);
-    return over || old;
+    return !busy && (over || old);
 }
 
 static void
 want_prune(struct outbox_queue *q, struct mark *mark)
 {
-    if (!mark_wants_prune(q))
-        return;
+    if (mark->prune || !mark_wants_prune(q))
+        return; /* decided already, when it was not taken the first time */
     q->pruned_at = clock_mono();
     mark->prune = true;
     mark->prune_before = clock_now() - q->outbox->options.dead_age;
     pthread_mutex_lock(&q->lock);
     mark->prune_bytes = q->dead_bytes - q->outbox->options.dead_bytes;
+    q->pruning = true;
     pthread_mutex_unlock(&q->lock);
 }
 

@@ -84,6 +84,7 @@ struct outbox_queue {
     uint64_t dead;
     int64_t dead_bytes;
     uint64_t pruned;
+    bool pruning; /* a mark that drops dead letters is under way: one at a time knows how many */
     struct outbox_status status;
     uint64_t loaded_to, loaded_waiting; /* copies for the status */
     int64_t loaded_bytes;

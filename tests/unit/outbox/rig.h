@@ -58,7 +58,7 @@ rig_init(struct rig *r)
                                               .journal_age = 3600 * CLOCK_SECOND,
                                               .journal_size = INT64_C(1) << 30,
                                               .consumer_expiry = 86400 * CLOCK_SECOND,
-                                              .segment_bytes = 1 << 20};
+                                              .segment_bytes = 256 * 1024};
 }
 
 static unused void
@@ -229,6 +229,69 @@ rig_status(struct rig *r, unsigned queue)
     struct outbox_status status = list[queue];
     free(list);
     return status;
+}
+
+/* Journals events `from`…`to` - 1, in batches of `each`: event n is an insert of row n whose text
+ * is `bytes` long. They get the lsns from the newest on. */
+static unused void
+rig_journal(struct rig *r, unsigned from, unsigned to, unsigned each, size_t bytes)
+{
+    struct wake wake;
+    rig_must(wake_init(&wake, &rig_error) == 0);
+    struct store_producer *producer = store_producer_open(r->store, "shop", 0, &wake);
+    struct schema column_names = {
+        .source = slice_literal("shop"),
+        .driver = slice_literal("sqlite"),
+        .schema = slice_literal("main"),
+        .table = slice_literal("orders"),
+        .column_count = 2,
+        .columns = (struct column[]){{.name = slice_literal("id"), .family = FAMILY_INT, .key = 1},
+                                     {.name = slice_literal("note"), .family = FAMILY_TEXT}}};
+    const struct schema *schema = schema_intern(store_schemas(r->store), &column_names, &rig_error);
+    rig_must(schema);
+    char *text = memory_zero(bytes + 1), position[32];
+    uint64_t unit = 0;
+    for (unsigned n = from; n < to;) {
+        struct batch *batch = batch_new("shop", 1);
+        for (unsigned k = 0; k < each && n < to; k++, n++) {
+            for (size_t i = 0; i < bytes; i++) /* nothing that packs well: segments must fill */
+                text[i] = (char)('a' + random_u64() % 26);
+            struct cell cells[2] = {{.kind = CELL_INT, .integer = n},
+                                    {.kind = CELL_TEXT, .text = {text, bytes}}};
+            struct event e = {.op = EVENT_INSERT,
+                              .ts = 1763707320000001,
+                              .epoch = 1,
+                              .schema = schema,
+                              .position = {position, (size_t)sprintf(position, "%u", n)},
+                              .rows = {[EVENT_NEW] = {true, 2, cells}}};
+            rig_must(batch_add(batch, &e, &rig_error) == 0);
+        }
+        batch_seal(batch, slice_literal("somewhere"), 1763707320000001);
+        while (!store_give_batch(producer, batch, &unit))
+            wake_wait(&wake, CLOCK_SECOND / 100);
+    }
+    while (store_committed(producer) < unit)
+        wake_wait(&wake, CLOCK_SECOND / 100);
+    store_producer_close(producer);
+    wake_release(&wake);
+    free(text);
+}
+
+/* The event of an lsn, by reference, in the shape. */
+static unused void
+rig_put_event(struct outbox_draft *d, struct outbox_queue *q, uint64_t lsn,
+              const struct event_shape *shape)
+{
+    struct outbox_message m = {.queue = q,
+                               .kind = MESSAGE_EVENT,
+                               .event_id = slice_literal("not stored"),
+                               .rule = slice_literal("main/event"),
+                               .lsn = lsn,
+                               .created = 1763707320000001,
+                               .key_hash = lsn,
+                               .shape = shape};
+    memcpy(m.id, &lsn, sizeof(lsn));
+    rig_must(outbox_put(d, &m, &rig_error) == 0);
 }
 
 /* A number out of the tables, as a stranger would read it. */
