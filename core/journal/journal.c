@@ -23,8 +23,9 @@ segments_push(struct journal *j, struct segment *s)
     j->segments[j->segment_count++] = s;
 }
 
-int
-journal_begin(const char *folder, uint64_t first_lsn, uint64_t number, struct error *err)
+/* Begins the segment of an empty journal: only a header, so that id and next lsn are durable. */
+static int
+begin_empty(const char *folder, uint64_t first_lsn, uint64_t number, struct error *err)
 {
     struct source_table none = {0};
     struct segment s = {
@@ -60,7 +61,7 @@ open_folder(struct journal *j, struct error *err)
     int result;
     if (file_make_folder(j->folder, err) != 0 || listing_read(j->folder, &files, err) != 0)
         return -1;
-    if (files.count == 0 && journal_begin(j->folder, 1, 1, err) != 0) {
+    if (files.count == 0 && begin_empty(j->folder, 1, 1, err) != 0) {
         listing_release(&files);
         return -1;
     }
@@ -147,7 +148,7 @@ journal_reset(const char *folder, uint64_t newest, struct error *err)
         next = newest + 1;
     if (files.count > 0)
         segment_parse_name(files.segments[0], &lsn, &number);
-    result = journal_begin(folder, next, number + 1, err);
+    result = begin_empty(folder, next, number + 1, err);
     if (result == 0)
         result = remove_all(folder, files.segments, files.count, err);
     if (result == 0)

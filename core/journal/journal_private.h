@@ -61,7 +61,7 @@ int journal_hint(struct error *err);
 
 /* The file names of a journal's folder. */
 struct listing {
-    char **segments; /* sorted: oldest number last */
+    char **segments; /* newest first */
     size_t count;
     char **spares;
     size_t spare_count;
@@ -79,10 +79,6 @@ int recover(struct journal *j, const struct listing *files, struct error *err) m
 
 /* One past the highest lsn that may ever have been given, judging by all files that can be read. */
 uint64_t recover_salvage(const char *folder, const struct listing *files);
-
-/* Begins the segment of an empty journal: only a header, so that id and next lsn are durable. */
-int journal_begin(const char *folder, uint64_t first_lsn, uint64_t number,
-                  struct error *err) must_check;
 
 /* Adds a segment at the end of the list, under the lock. */
 void segments_push(struct journal *j, struct segment *s);

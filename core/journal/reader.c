@@ -6,6 +6,14 @@
 #include "base/file.h"
 #include "journal/journal_private.h"
 
+/* Where a block begins. */
+struct mark {
+    uint64_t segment;
+    uint64_t block;
+    uint64_t lsn; /* the block's first */
+    int64_t at;
+};
+
 struct journal_reader {
     struct journal *journal;
     uint64_t next;     /* number of the block to be read next */
@@ -13,9 +21,8 @@ struct journal_reader {
     bool placed;       /* false: `next` is yet to be found for `wanted` */
     struct kept *kept; /* the block given last, if it came from the ring */
 
-    /* A block whose place on disk is known: at or before `next`, if it is in the right segment. */
-    uint64_t known_segment, known;
-    int64_t known_at;
+    struct mark known; /* the block after the one looked at last */
+    struct mark given; /* that one: whoever seeks often seeks near by */
 
     struct segment *segment; /* whose file is open, or NULL */
     uint64_t limit;          /* one past its newest committed block */
@@ -89,6 +96,19 @@ segment_of_lsn(const struct journal *j, uint64_t lsn)
     return i;
 }
 
+/* The block of that segment from which to walk on to the wanted lsn. */
+static uint64_t
+place_on_disk(struct journal_reader *r, const struct segment *s)
+{
+    if (r->known.segment == s->number && r->known.lsn <= r->wanted)
+        return r->known.block;
+    if (r->given.segment == s->number && r->given.lsn <= r->wanted) {
+        r->known = r->given;
+        return r->known.block;
+    }
+    return s->first_block;
+}
+
 /* Finds the block to begin with, as near as memory can tell; under the lock. */
 static void
 place(struct journal_reader *r)
@@ -103,7 +123,7 @@ place(struct journal_reader *r)
     }
     r->next = ring_find(&j->ring, r->wanted);
     if (r->next == 0)
-        r->next = j->segments[segment_of_lsn(j, r->wanted)]->first_block;
+        r->next = place_on_disk(r, j->segments[segment_of_lsn(j, r->wanted)]);
 }
 
 static bool
@@ -117,15 +137,23 @@ skipped(struct journal_reader *r, uint64_t first_lsn, uint32_t count)
     return false;
 }
 
-/* Remembers where the block after this one begins, and steps to it. */
+/* Steps over the block at `from`, of `size` bytes, to the one that begins with `next_lsn`. */
 static void
-step(struct journal_reader *r, uint64_t segment, uint64_t number, int64_t end)
+step(struct journal_reader *r, struct mark from, int64_t size, uint64_t next_lsn)
 {
-    r->known_segment = segment;
-    r->known = number + 1;
-    r->known_at = end;
-    if (r->next <= number)
-        r->next = number + 1;
+    r->given = from;
+    r->known = (struct mark){from.segment, from.block + 1, next_lsn, from.at + size};
+    if (r->next < r->known.block)
+        r->next = r->known.block;
+}
+
+/* Steps over the block at `known`, whose header is `b`. */
+static void
+step_known(struct journal_reader *r, const struct block *b)
+{
+    struct mark from = r->known;
+    from.lsn = b->first_lsn;
+    step(r, from, block_size(b), block_next_lsn(b));
 }
 
 /* What to do next, as the lock shows it. */
@@ -186,14 +214,14 @@ damaged(const struct journal_reader *r, enum block_state state, struct error *er
     }
     error_set(err, ERROR_CORRUPT,
               "journal segment %s is damaged: block %" PRIu64 " at byte %lld is not whole",
-              r->segment->path, r->known, (long long)r->known_at);
+              r->segment->path, r->known.block, (long long)r->known.at);
     return journal_hint(err);
 }
 
 static bool
 is_known(const struct journal_reader *r, const struct block *b)
 {
-    return b->segment == r->segment->number && b->number == r->known;
+    return b->segment == r->segment->number && b->number == r->known.block;
 }
 
 /* Walks over headers to block `next` and, when an lsn is wanted, on to the block that holds it. 1:
@@ -201,22 +229,20 @@ is_known(const struct journal_reader *r, const struct block *b)
 static int
 walk(struct journal_reader *r, struct block *b, struct error *err)
 {
-    if (r->known_segment != r->segment->number || r->known > r->next) {
-        r->known_segment = r->segment->number;
-        r->known = r->segment->first_block;
-        r->known_at = r->segment->start;
-    }
+    const struct segment *s = r->segment;
+    if (r->known.segment != s->number || r->known.block > r->next)
+        r->known = (struct mark){s->number, s->first_block, s->first_lsn, s->start};
     for (;;) {
         enum block_state state;
         if (r->next >= r->limit)
             return 0;
-        if (window_header(&r->window, r->segment, r->known_at, b, &state, err) != 0)
+        if (window_header(&r->window, s, r->known.at, b, &state, err) != 0)
             return -1;
         if (state != BLOCK_GOOD || !is_known(r, b))
             return damaged(r, state, err);
-        if (r->known == r->next && !skipped(r, b->first_lsn, b->count))
+        if (r->known.block == r->next && !skipped(r, b->first_lsn, b->count))
             return 1;
-        step(r, r->segment->number, r->known, r->known_at + block_size(b));
+        step_known(r, b);
     }
 }
 
@@ -259,14 +285,14 @@ read_body(struct journal_reader *r, struct journal_block *out, struct error *err
     enum block_state state;
     struct slice body;
     struct block b;
-    if (window_block(&r->window, r->segment, r->known_at, &b, &body, &state, err) != 0)
+    if (window_block(&r->window, r->segment, r->known.at, &b, &body, &state, err) != 0)
         return -1;
     if (state != BLOCK_GOOD || !is_known(r, &b))
         return damaged(r, state, err);
     describe(&b, out);
     if (give_plain(r, &b, body, out, err) != 0)
         return -1;
-    step(r, r->segment->number, r->known, r->known_at + block_size(&b));
+    step_known(r, &b);
     return 1;
 }
 
@@ -317,6 +343,13 @@ give_kept(struct journal_reader *r, struct journal_block *out)
     };
 }
 
+static void
+step_kept(struct journal_reader *r, const struct kept *k)
+{
+    struct mark from = {k->segment, k->number, k->first_lsn, k->offset};
+    step(r, from, k->size, k->first_lsn + k->count);
+}
+
 int
 journal_read(struct journal_reader *r, struct journal_block *out, struct error *err)
 {
@@ -328,7 +361,7 @@ journal_read(struct journal_reader *r, struct journal_block *out, struct error *
         if (where == AT_END)
             return 0;
         if (where == IN_RING) {
-            step(r, r->kept->segment, r->kept->number, r->kept->offset + r->kept->size);
+            step_kept(r, r->kept);
             if (skipped(r, r->kept->first_lsn, r->kept->count))
                 continue;
             give_kept(r, out);
@@ -379,7 +412,7 @@ search_time(struct journal_reader *r, int64_t us, uint64_t *lsn, struct error *e
         *lsn = b.first_lsn;
         if (b.written >= us || (b.count > 0 && b.last_ts >= us))
             return 1;
-        step(r, r->segment->number, r->known, r->known_at + block_size(&b));
+        step_known(r, &b);
     }
 }
 

@@ -21,8 +21,8 @@ static const char magic[8] = {'\xf7', 'T', 'G', 's', 'e', 'g', '\r', '\n'};
 enum {
     CHECKED_FROM = 24,
     FIXED = CHECKED_FROM + 8 * 8 + SEGMENT_ID,
-    FILL_STEP = 1024 * 1024,
-    FILL_SYNC = 8 * 1024 * 1024, /* so that a fill never stands in the way of the journal's syncs */
+    FILL_STEP =
+        1024 * 1024, /* synced each, so that a fill is never long in the way of the journal */
 };
 
 void
@@ -230,13 +230,13 @@ fill(int fd, const char *path, int64_t size, struct error *err)
     for (int64_t at = 0; at < size && result == 0; at += FILL_STEP) {
         int64_t step = size - at < FILL_STEP ? size - at : FILL_STEP;
         result = file_write(fd, zeros, (size_t)step, at, path, err);
-        if (result == 0 && (at + step) % FILL_SYNC == 0)
+        if (result == 0)
             result = file_sync(fd, path, err);
         if (at == 0)
             fault_point("segment.prepare");
     }
     free(zeros);
-    return result == 0 ? file_sync(fd, path, err) : -1;
+    return result;
 }
 
 /* Not every file system can allocate; there the file is sparse and a full disk shows at the write.

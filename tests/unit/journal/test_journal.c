@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -301,6 +303,31 @@ test_full_disk_at_a_new_segment(void **state)
     journal_close(j);
 }
 
+/* The system's own refusal, not ours: no file may be as large as a segment. */
+static void
+test_limit_on_file_sizes(void **state)
+{
+    struct rlimit old, small;
+    struct journal *j = open_small(state);
+    put_group(j, 1, 3);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = SMALL_SEGMENT + 4096;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int result = put(j, "shop", 9, 1, 4 * SMALL_SEGMENT);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(result, -1);
+    assert_int_equal(err.class, ERROR_FULL);
+    assert_int_equal(count_files(*state, "fresh-"), 0);
+    put_group(j, 4, 8);
+    expect_blocks(j, 1, 1, 8);
+    journal_close(j);
+    j = open_small(state);
+    expect_blocks(j, 1, 1, 8);
+    journal_close(j);
+}
+
 static void
 test_trim_whole_segments(void **state)
 {
@@ -468,6 +495,7 @@ main(void)
         CASE(test_failed_write),
         CASE(test_failed_sync_of_a_long_group),
         CASE(test_full_disk_at_a_new_segment),
+        CASE(test_limit_on_file_sizes),
         CASE(test_trim_whole_segments),
         CASE(test_prepare_only_when_needed),
         CASE(test_reset_never_gives_an_lsn_twice),
