@@ -162,8 +162,10 @@ event_id(const struct event *e, struct buffer *out)
     for (size_t i = 0; to && i < source.size; i++)
         to[i] = source.data[i] == '.' ? '~' : source.data[i];
     buffer_byte(out, ':');
-    json_int(out, e->epoch);
-    buffer_byte(out, ':');
+    if (e->epoch) { /* sources count from 1; a gap of the journal itself has none */
+        json_int(out, e->epoch);
+        buffer_byte(out, ':');
+    }
     buffer_slice(out, e->position);
 }
 

@@ -120,7 +120,8 @@ const struct cell *event_value(struct event *e, enum event_image image, unsigned
 enum change { CHANGE_NO, CHANGE_YES, CHANGE_UNKNOWN };
 enum change event_changed(struct event *e, unsigned column);
 
-/* "source:epoch:position", dots in the source's name written ~, into `out`. */
+/* "source:epoch:position", dots in the source's name written ~, into `out`. Epoch 0, which only a gap
+ * of the journal itself has, is left out. */
 void event_id(const struct event *e, struct buffer *out);
 
 /* The canonical text of the key: the values joined in key order by `,`, with `\` before `\` and

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "event/codec.h"
 #include "rules/rules_private.h"
@@ -108,8 +107,7 @@ unit_done(struct store_work *work, const struct error *err)
         atomic_compare_exchange_strong(&c->poisoned, &none, u->lsn);
         set_error(c, err);
     }
-    if (u->draft)
-        outbox_draft_free(u->draft);
+    outbox_draft_free(u->draft);
     free(u);
     atomic_fetch_sub(&c->under_way, 1);
     if (err)
@@ -305,8 +303,8 @@ static int
 gather(struct consumer *c, struct error *err)
 {
     c->batch.bytes = c->batch.events = 0;
-    if (!c->draft)
-        c->draft = outbox_draft_new(c->outbox);
+    outbox_draft_free(c->draft); /* an empty one is too old: messages age from its making */
+    c->draft = outbox_draft_new(c->outbox);
     while (!atomic_load_explicit(&c->stopping, memory_order_relaxed) && !is_full(c)) {
         if (c->block_next < c->block.first_lsn + c->block.count) {
             take_record(c);
@@ -327,8 +325,7 @@ recover(struct consumer *c)
         wake_wait(&c->wake, RETRY_AFTER);
     if (!atomic_load(&c->stopping))
         wake_wait(&c->wake, RETRY_AFTER);
-    if (c->draft)
-        outbox_draft_free(c->draft);
+    outbox_draft_free(c->draft);
     c->draft = NULL;
     c->given = atomic_load(&c->checkpoint);
     c->waiting_since = 0;
@@ -457,8 +454,7 @@ consumer_free(struct consumer *c)
     }
     if (c->reader)
         journal_reader_close(c->reader);
-    if (c->draft)
-        outbox_draft_free(c->draft);
+    outbox_draft_free(c->draft);
     if (c->wake.fd >= 0)
         wake_release(&c->wake);
     pthread_mutex_destroy(&c->lock);
