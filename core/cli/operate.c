@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/listing.h"
 #include "server/control.h"
 #include "server/operation.h"
 #include "workspace/folder.h"
@@ -84,7 +84,7 @@ static int
 add_to_table(void *context, const struct value *row, struct slice json)
 {
     (void)json;
-    table_add(context, row);
+    listing_add(context, row);
     return 0;
 }
 
@@ -92,13 +92,13 @@ int
 cli_operate(struct cli *cli, struct error *err)
 {
     const struct command *c = cli->command;
-    struct table table;
+    struct listing listing;
     if (cli->json || c->column_count == 0)
         return cli_ask(cli, c->operation, print_json, NULL, err);
-    table_init(&table, c->columns, c->column_count);
-    int result = cli_ask(cli, c->operation, add_to_table, &table, err);
+    listing_init(&listing, c->columns, c->column_count);
+    int result = cli_ask(cli, c->operation, add_to_table, &listing, err);
     if (result == 0)
-        table_print(&table, stdout);
-    table_release(&table);
+        listing_print(&listing, stdout);
+    listing_release(&listing);
     return result;
 }

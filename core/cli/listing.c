@@ -1,4 +1,4 @@
-#include "cli/table.h"
+#include "cli/listing.h"
 
 #include <stdlib.h>
 #include "base/json.h"
@@ -7,10 +7,10 @@
 #define CELL_MAX 4096
 
 void
-table_init(struct table *t, const struct cli_column *columns, size_t count)
+listing_init(struct listing *t, const struct cli_column *columns, size_t count)
 {
-    ensure(count <= TABLE_COLUMNS);
-    *t = (struct table){.columns = columns, .column_count = count};
+    ensure(count <= LISTING_COLUMNS);
+    *t = (struct listing){.columns = columns, .column_count = count};
     arena_init(&t->arena, 0);
     for (size_t i = 0; i < count; i++) {
         t->widths[i] = text_length(slice_of(columns[i].title));
@@ -19,14 +19,14 @@ table_init(struct table *t, const struct cli_column *columns, size_t count)
 }
 
 void
-table_release(struct table *t)
+listing_release(struct listing *t)
 {
     arena_release(&t->arena);
     free(t->cells);
 }
 
 const char *
-table_text(struct arena *arena, const struct value *value)
+listing_text(struct arena *arena, const struct value *value)
 {
     struct buffer text;
     if (!value || value->kind == VALUE_NULL || value->kind == VALUE_NIL)
@@ -44,7 +44,7 @@ table_text(struct arena *arena, const struct value *value)
 }
 
 void
-table_add(struct table *t, const struct value *row)
+listing_add(struct listing *t, const struct value *row)
 {
     if (t->count == t->room) {
         t->room = t->room ? t->room * 2 : 32;
@@ -53,7 +53,7 @@ table_add(struct table *t, const struct value *row)
     const char **cells = t->cells + t->count++ * t->column_count;
     for (size_t i = 0; i < t->column_count; i++) {
         const struct value *value = value_get(row, t->columns[i].key);
-        cells[i] = table_text(&t->arena, value);
+        cells[i] = listing_text(&t->arena, value);
         size_t width = text_length(slice_of(cells[i]));
         if (width > t->widths[i])
             t->widths[i] = width;
@@ -62,7 +62,7 @@ table_add(struct table *t, const struct value *row)
 }
 
 static void
-print_cell(const struct table *t, size_t column, const char *text, FILE *out)
+print_cell(const struct listing *t, size_t column, const char *text, FILE *out)
 {
     size_t width = text_length(slice_of(text));
     int pad = (int)(t->widths[column] > width ? t->widths[column] - width : 0);
@@ -74,7 +74,7 @@ print_cell(const struct table *t, size_t column, const char *text, FILE *out)
 }
 
 void
-table_print(const struct table *t, FILE *out)
+listing_print(const struct listing *t, FILE *out)
 {
     if (t->count == 0) {
         fprintf(stderr, "nothing to list\n");
