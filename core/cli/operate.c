@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/listing.h"
+#include "cli/columns.h"
 #include "server/control.h"
 #include "server/operation.h"
 #include "workspace/folder.h"
@@ -84,7 +84,7 @@ static int
 add_to_table(void *context, const struct value *row, struct slice json)
 {
     (void)json;
-    listing_add(context, row);
+    columns_add(context, row);
     return 0;
 }
 
@@ -92,13 +92,13 @@ int
 cli_operate(struct cli *cli, struct error *err)
 {
     const struct command *c = cli->command;
-    struct listing listing;
+    struct columns listing;
     if (cli->json || c->column_count == 0)
         return cli_ask(cli, c->operation, print_json, NULL, err);
-    listing_init(&listing, c->columns, c->column_count);
+    columns_init(&listing, c->columns, c->column_count);
     int result = cli_ask(cli, c->operation, add_to_table, &listing, err);
     if (result == 0)
-        listing_print(&listing, stdout);
-    listing_release(&listing);
+        columns_print(&listing, stdout);
+    columns_release(&listing);
     return result;
 }

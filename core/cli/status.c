@@ -2,12 +2,12 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
-#include "cli/listing.h"
+#include "cli/columns.h"
 
 static void
 print_section(const struct value *list, const char *command)
 {
-    struct listing listing;
+    struct columns listing;
     const struct command *c = NULL;
     for (size_t i = 0; i < command_count; i++)
         if (strcmp(commands[i].name, command) == 0)
@@ -15,12 +15,12 @@ print_section(const struct value *list, const char *command)
     ensure(c);
     if (!list || list->count == 0)
         return;
-    listing_init(&listing, c->columns, c->column_count);
+    columns_init(&listing, c->columns, c->column_count);
     for (size_t i = 0; i < list->count; i++)
-        listing_add(&listing, &list->items[i]);
+        columns_add(&listing, &list->items[i]);
     putchar('\n');
-    listing_print(&listing, stdout);
-    listing_release(&listing);
+    columns_print(&listing, stdout);
+    columns_release(&listing);
 }
 
 /* What is wrong, one line each: of sources, consumers, then configuration and scripts. */

@@ -1,4 +1,4 @@
-#include "cli/listing.h"
+#include "cli/columns.h"
 
 #include <stdlib.h>
 #include "base/json.h"
@@ -7,10 +7,10 @@
 #define CELL_MAX 4096
 
 void
-listing_init(struct listing *t, const struct cli_column *columns, size_t count)
+columns_init(struct columns *t, const struct cli_column *columns, size_t count)
 {
-    ensure(count <= LISTING_COLUMNS);
-    *t = (struct listing){.columns = columns, .column_count = count};
+    ensure(count <= COLUMNS_MOST);
+    *t = (struct columns){.columns = columns, .column_count = count};
     arena_init(&t->arena, 0);
     for (size_t i = 0; i < count; i++) {
         t->widths[i] = text_length(slice_of(columns[i].title));
@@ -19,14 +19,14 @@ listing_init(struct listing *t, const struct cli_column *columns, size_t count)
 }
 
 void
-listing_release(struct listing *t)
+columns_release(struct columns *t)
 {
     arena_release(&t->arena);
     free(t->cells);
 }
 
 const char *
-listing_text(struct arena *arena, const struct value *value)
+columns_text(struct arena *arena, const struct value *value)
 {
     struct buffer text;
     if (!value || value->kind == VALUE_NULL || value->kind == VALUE_NIL)
@@ -44,7 +44,7 @@ listing_text(struct arena *arena, const struct value *value)
 }
 
 void
-listing_add(struct listing *t, const struct value *row)
+columns_add(struct columns *t, const struct value *row)
 {
     if (t->count == t->room) {
         t->room = t->room ? t->room * 2 : 32;
@@ -53,7 +53,7 @@ listing_add(struct listing *t, const struct value *row)
     const char **cells = t->cells + t->count++ * t->column_count;
     for (size_t i = 0; i < t->column_count; i++) {
         const struct value *value = value_get(row, t->columns[i].key);
-        cells[i] = listing_text(&t->arena, value);
+        cells[i] = columns_text(&t->arena, value);
         size_t width = text_length(slice_of(cells[i]));
         if (width > t->widths[i])
             t->widths[i] = width;
@@ -62,7 +62,7 @@ listing_add(struct listing *t, const struct value *row)
 }
 
 static void
-print_cell(const struct listing *t, size_t column, const char *text, FILE *out)
+print_cell(const struct columns *t, size_t column, const char *text, FILE *out)
 {
     size_t width = text_length(slice_of(text));
     int pad = (int)(t->widths[column] > width ? t->widths[column] - width : 0);
@@ -74,7 +74,7 @@ print_cell(const struct listing *t, size_t column, const char *text, FILE *out)
 }
 
 void
-listing_print(const struct listing *t, FILE *out)
+columns_print(const struct columns *t, FILE *out)
 {
     if (t->count == 0) {
         fprintf(stderr, "nothing to list\n");
