@@ -1,4 +1,5 @@
-/* The captured tables as they are now, without a running source: what `check` holds rules against. */
+/* The captured tables as they are now, without a running source: what `check` holds rules against.
+ */
 #include "source/sqlite/check.h"
 #include "source/sqlite/state.h"
 

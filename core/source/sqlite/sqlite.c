@@ -79,19 +79,24 @@ learn_mode(struct state *state, struct error *err)
     return found < 0 ? -1 : 0;
 }
 
-/* When to look again though nothing is heard: inotify speaks before the wal-index is updated, so
- * that the first look may come too early. */
-static void
-plan_looks(struct state *state, bool heard)
+/* Is it time to read, and when next though nothing is heard? In WAL mode inotify speaks before the
+ * wal-index is updated, so that the first look may come too early; a read more does no harm there.
+ * In rollback mode each read can meet the commit of a writer: none but when there is something to
+ * read. */
+static bool
+time_to_look(struct state *state)
 {
     int64_t now = clock_mono();
+    bool heard = watch_heard(&state->watch), planned = state->again_at <= now;
+    bool look = heard || planned || state->more || state->wal;
     if (heard)
-        state->again = 0;
-    if (!heard && state->again_at > now)
-        return;
-    bool soon = state->again < LOOKS;
-    state->again_at = now + (soon ? INT64_C(1000) << state->again : POLL);
-    state->again += soon;
+        state->again = state->wal ? 0 : LOOKS;
+    if (heard || planned) {
+        bool soon = state->again < LOOKS;
+        state->again_at = now + (soon ? INT64_C(1000) << state->again : POLL);
+        state->again += soon;
+    }
+    return look;
 }
 
 /* A lock is met only for moments: the read is tried again, and what was heard is not forgotten. */
@@ -163,7 +168,26 @@ at_end(struct source_context *context, int64_t since, struct error *err)
         return SOURCE_ERROR;
     }
     source_watermark(context, since);
-    return prune(context) ? SOURCE_READ : SOURCE_IDLE;
+    state->more = prune(context);
+    return state->more ? SOURCE_READ : SOURCE_IDLE;
+}
+
+/* What was read is in memory and the transaction is over. */
+static enum source_next
+after_read(struct source_context *context, bool ended, int64_t since, struct error *err)
+{
+    struct state *state = context->state;
+    state->busy = 0;
+    if (state->reader.count)
+        state->active_at = clock_mono();
+    if (reader_emit(context, err) != 0)
+        return SOURCE_ERROR;
+    state->more = !ended || state->compare;
+    if (!ended)
+        prune(context);
+    else if (state->compare && compare(context, err) != 0)
+        return after_failure(context, err);
+    return state->more ? SOURCE_READ : at_end(context, since, err);
 }
 
 static enum source_next
@@ -171,32 +195,21 @@ driver_next(struct source_context *context, struct error *err)
 {
     struct state *state = context->state;
     bool ended;
-    plan_looks(state, watch_heard(&state->watch));
-    if (must_not_read(state))
+    if (!time_to_look(state))
         return SOURCE_IDLE;
     if (open_replaced(state)) {
         error_set(err, ERROR_UNREACHABLE, "%s was replaced by another file or removed",
                   state->path);
         return SOURCE_ERROR;
     }
-    int64_t since = clock_now();
-    if (reader_read(context, &ended, err) != 0 || learn_mode(state, err) != 0)
+    if (learn_mode(state, err) != 0)
         return after_failure(context, err);
-    state->busy = 0;
-    if (state->reader.count)
-        state->active_at = clock_mono();
-    if (reader_emit(context, err) != 0)
-        return SOURCE_ERROR;
-    if (!ended) {
-        prune(context);
-        return SOURCE_READ;
-    }
-    if (state->compare) {
-        if (compare(context, err) != 0)
-            return after_failure(context, err);
-        return SOURCE_READ;
-    }
-    return at_end(context, since, err);
+    int64_t since = clock_now();
+    if (must_not_read(state))
+        return SOURCE_IDLE;
+    if (reader_read(context, &ended, err) != 0)
+        return after_failure(context, err);
+    return after_read(context, ended, since, err);
 }
 
 static int

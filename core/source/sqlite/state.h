@@ -39,6 +39,7 @@ struct state {
     int64_t cookie;               /* PRAGMA schema_version that the triggers were compared at */
     bool compare;                 /* the schema changed: compare triggers with tables */
     bool wal;
+    bool more;    /* the last read left something to do */
     bool stopped; /* the log reached its limit: the triggers log nothing more */
     struct watch watch;
     struct reader reader;

@@ -94,8 +94,8 @@ read_triggers(struct pass *p, const struct standing *s, struct found *found)
     return more;
 }
 
-/* ALTER TABLE RENAME COLUMN rewrites triggers into just what we would write: only the stored columns
- * tell that rows look different from now on. */
+/* ALTER TABLE RENAME COLUMN rewrites triggers into just what we would write: only the stored
+ * columns tell that rows look different from now on. */
 static int
 compare_version(struct pass *p, struct standing *s)
 {
