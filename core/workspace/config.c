@@ -277,12 +277,12 @@ load_channel(struct loader *l, const struct declaration *d)
         return;
     struct config_channel *ch = &c->channels[c->channel_count];
     *ch = (struct config_channel){.name = d->name, .line = d->line, .driver = driver};
-    ch->options = arena_zero(&c->arena, driver->options_size + 1);
-    struct channel_plan plan = {.name = d->name, .driver = driver, .options = ch->options};
+    struct channel_plan plan = {.name = d->name, .driver = driver};
     if (channel_plan_apply(&plan, &d->table, &c->arena, what, &err) != 0) {
         report(l, &err);
         return;
     }
+    ch->options = plan.options;
     ch->common = plan.common;
     c->channel_count++;
 }
