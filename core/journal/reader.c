@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "journal/journal_private.h"
 
+enum { PLAIN_KEEP = 4 * 1024 * 1024 }; /* more memory than this is given back at the next call */
+
 /* Where a block begins. */
 struct mark {
     uint64_t segment;
@@ -253,8 +255,6 @@ give_plain(struct journal_reader *r, const struct block *b, struct slice body,
     out->records = body;
     if (!b->compressed)
         return 0;
-    if (r->plain.capacity > 4 * (size_t)BATCH_BYTES + b->plain_size)
-        buffer_release(&r->plain);
     buffer_reset(&r->plain);
     if (batch_open_body(body, true, (size_t)b->plain_size, &r->plain, err) != 0) {
         error_context(err, "journal segment %s, block %" PRIu64, r->segment->path, b->number);
@@ -319,6 +319,9 @@ look_locked(struct journal_reader *r, bool disk_only, bool *opened)
     enum where where;
     kept_give(r->kept);
     r->kept = NULL;
+    window_shrink(&r->window);
+    if (r->plain.capacity > PLAIN_KEEP)
+        buffer_release(&r->plain);
     pthread_mutex_lock(&r->journal->lock);
     where = look(r, disk_only, opened);
     pthread_mutex_unlock(&r->journal->lock);

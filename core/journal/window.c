@@ -7,7 +7,7 @@
 
 enum {
     STEP = 256 * 1024,      /* read ahead */
-    KEEP = 4 * 1024 * 1024, /* memory above this is given back after a large block */
+    KEEP = 4 * 1024 * 1024, /* memory above this is that of a large block */
     SLACK = 2 * 1024 * 1024,
 };
 
@@ -31,6 +31,13 @@ window_release(struct window *w)
 {
     window_close(w);
     buffer_release(&w->bytes);
+}
+
+void
+window_shrink(struct window *w)
+{
+    if (w->bytes.capacity > KEEP)
+        buffer_release(&w->bytes);
 }
 
 int
@@ -65,8 +72,6 @@ window_view(struct window *w, int64_t offset, int64_t size, struct slice *out, s
     if (inside < 0 || inside + size > (int64_t)w->bytes.size) {
         int64_t more, got;
         slide(w, offset);
-        if (w->bytes.capacity > KEEP && size < KEEP && w->bytes.size < KEEP / 2)
-            buffer_release(&w->bytes);
         more = (size > STEP ? size : STEP);
         more = (more < left ? more : left) - (int64_t)w->bytes.size;
         if (more > 0) {

@@ -16,6 +16,7 @@ struct window {
 void window_init(struct window *w);
 void window_release(struct window *w); /* closes the file */
 void window_close(struct window *w);   /* closes the file, keeps the memory */
+void window_shrink(struct window *w);  /* gives back the memory of a large block; views end */
 int window_open(struct window *w, const char *path, struct error *err) must_check;
 
 /* The bytes from `offset` on: at least `size`, or fewer where the file ends. Valid until the next
