@@ -39,7 +39,7 @@ print_finding(struct checked *c, const char *level, const char *where, const cha
         buffer_text(&line, ": ");
         text_printable(&line, slice_of(message), false);
         if (*mend) {
-            buffer_text(&line, "\n        mend it: ");
+            buffer_text(&line, *level == 'o' ? "\n        note: " : "\n        mend it: ");
             text_printable(&line, slice_of(mend), true);
         }
     }

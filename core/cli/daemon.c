@@ -19,6 +19,8 @@
 
 #define STOP_MOST   4500000 /* µs; a kill is safe, so is leaving */
 #define PORTS_TRIED 100
+#define SETTLE_MOST (5 * CLOCK_SECOND)
+#define SETTLE_LOOK (5 * 1000)
 
 /* Where port files stand: a folder that only this user can enter. */
 static int
@@ -129,6 +131,19 @@ struct daemon {
     char port_path[300];
 };
 
+/* "Ready" is said when the sources stream, or when it is known why one does not. */
+static void
+wait_until_settled(struct workspace *w)
+{
+    struct wake never;
+    if (wake_init(&never, NULL) != 0)
+        return;
+    int64_t end = clock_mono() + SETTLE_MOST;
+    while (!workspace_settled(w) && clock_mono() < end)
+        wake_wait(&never, SETTLE_LOOK);
+    wake_release(&never);
+}
+
 static int
 begin(struct daemon *d, const struct daemon_options *options, struct error *err)
 {
@@ -147,6 +162,7 @@ begin(struct daemon *d, const struct daemon_options *options, struct error *err)
     if (port_file(port, d->port_path, sizeof(d->port_path), NULL) == 0 &&
         file_replace(d->port_path, slice_of(options->folder), NULL) != 0)
         d->port_path[0] = 0;
+    wait_until_settled(d->workspace);
     const struct workspace_problem *list;
     size_t problems = workspace_problems(d->workspace, &list);
     log_info("main", "started %s on port %d", options->folder, (int)port);

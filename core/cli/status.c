@@ -47,12 +47,18 @@ static void
 print_journal(const struct value *journal, const struct value *store)
 {
     char bytes[CLOCK_TEXT_SIZE], limit[CLOCK_TEXT_SIZE], age[CLOCK_TEXT_SIZE];
-    printf("journal    events %lld to %lld, %s of %s, kept %s\n",
-           (long long)value_int(journal, "oldest_lsn", 0),
-           (long long)value_int(journal, "newest_lsn", 0),
-           size_format(value_int(journal, "bytes", 0), bytes),
-           size_format(value_int(journal, "retention_bytes", 0), limit),
-           duration_format(value_int(journal, "retention_seconds", 0) * CLOCK_SECOND, age));
+    if (value_int(journal, "newest_lsn", 0) < value_int(journal, "oldest_lsn", 0))
+        printf("journal    no events, %s of %s, kept %s\n",
+               size_format(value_int(journal, "bytes", 0), bytes),
+               size_format(value_int(journal, "retention_bytes", 0), limit),
+               duration_format(value_int(journal, "retention_seconds", 0) * CLOCK_SECOND, age));
+    else
+        printf("journal    events %lld to %lld, %s of %s, kept %s\n",
+               (long long)value_int(journal, "oldest_lsn", 0),
+               (long long)value_int(journal, "newest_lsn", 0),
+               size_format(value_int(journal, "bytes", 0), bytes),
+               size_format(value_int(journal, "retention_bytes", 0), limit),
+               duration_format(value_int(journal, "retention_seconds", 0) * CLOCK_SECOND, age));
     const char *reason = value_text(store, "reason", NULL);
     printf("store      %s%s%s\n", value_text(store, "state", "?"), reason ? ": " : "",
            reason ? reason : "");

@@ -69,7 +69,8 @@ registry_note(struct store *store, const struct config_source *source, uint32_t 
     buffer_init(&json, DECLARED_MAX);
     json_value(&json, source->declared);
     struct statement_work w = {
-        .sql = "INSERT INTO source(name, driver, options, epoch) VALUES(?1, ?2, ?3, ?5) ON CONFLICT(name)"
+        .sql = "INSERT INTO source(name, driver, options, epoch) VALUES(?1, ?2, ?3, ?5) ON "
+               "CONFLICT(name)"
                " DO UPDATE SET driver = excluded.driver, options = excluded.options,"
                " epoch = max(epoch, excluded.epoch)",
         .number = epoch,

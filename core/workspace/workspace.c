@@ -463,6 +463,18 @@ workspace_ready(struct workspace *w)
 }
 
 bool
+workspace_settled(struct workspace *w)
+{
+    for (size_t i = 0; i < w->source_count; i++) {
+        struct source_status status;
+        source_status(w->sources[i].source, &status);
+        if (status.state == SOURCE_CONNECTING && status.error.class == ERROR_NONE)
+            return false;
+    }
+    return true;
+}
+
+bool
 workspace_source_plan(struct workspace *w, const char *name, struct source_plan *out)
 {
     const struct config_source *c = config_find_source(&w->config, name);

@@ -42,6 +42,8 @@ void workspace_set_port(struct workspace *w, int64_t port);
 int64_t workspace_started(const struct workspace *w); /* µs; 0: not running */
 bool workspace_ready(
     struct workspace *w); /* started, and no source is still connecting for the first time */
+/* Has every source shown what becomes of it: streaming, or why not? */
+bool workspace_settled(struct workspace *w);
 size_t workspace_problems(const struct workspace *w, const struct workspace_problem **out);
 
 /* The sources that run, by place; NULL past the last. Offline there are none. */
