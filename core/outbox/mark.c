@@ -76,8 +76,12 @@ add(struct outbox_queue *q, enum change_kind kind, const struct mark_row *row, s
     change->message = mark->data.size;
     change->message_size = message.size;
     buffer_slice(&mark->data, message);
-    if (mark->data.size >= MARK_BYTES)
-        mark_give(q);
+}
+
+bool
+mark_full(const struct outbox_queue *q)
+{
+    return q->mark && q->mark->data.size >= MARK_BYTES;
 }
 
 void

@@ -229,9 +229,13 @@ void
 out_window_bitmap(const struct outbox_queue *q, uint8_t above[QUEUE_WINDOW / 8])
 {
     memset(above, 0, QUEUE_WINDOW / 8);
-    for (uint64_t seq = q->done_seq + 1; seq <= q->loaded_seq; seq++) {
-        uint64_t bit = seq - q->done_seq - 1;
-        if (out_window_slot(q, seq)->item.state == ITEM_DONE)
+    for (uint64_t bit = 0; bit < QUEUE_WINDOW; bit++) {
+        uint64_t seq = q->done_seq + 1 + bit;
+        if (seq > q->loaded_seq && !q->above_left)
+            return;
+        bool done = seq <= q->loaded_seq ? out_window_slot(q, seq)->item.state == ITEM_DONE
+                                         : done_before(q, seq);
+        if (done)
             above[bit / 8] |= (uint8_t)(1u << bit % 8);
     }
 }

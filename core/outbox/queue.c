@@ -407,4 +407,6 @@ queue_answer(void *context, struct delivery *delivery, const struct channel_answ
     q->in_flight--;
     answers[answer->class](q, item, answer);
     flight_put(q, flight);
+    if (mark_full(q))
+        mark_give(q);
 }

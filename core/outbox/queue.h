@@ -172,6 +172,7 @@ void queue_answer(void *context, struct delivery *delivery, const struct channel
 void out_window_load(struct outbox_queue *q, size_t enough);
 void out_window_done(struct outbox_queue *q, struct slot *slot); /* its place is free */
 struct slot *out_window_bottom(struct outbox_queue *q);          /* the lowest undone, or NULL */
+/* What is done above the cursor: in the window, and of what a start has not loaded yet. */
 void out_window_bitmap(const struct outbox_queue *q, uint8_t above[QUEUE_WINDOW / 8]);
 static inline struct slot *
 out_window_slot(const struct outbox_queue *q, uint64_t seq)
@@ -222,6 +223,8 @@ void mark_drop(struct outbox_queue *q, uint64_t seq);
 /* Hands the gathered marks to the store: false when it has no room now. */
 bool mark_give(struct outbox_queue *q);
 bool mark_pending(const struct outbox_queue *q);
+/* It is time to give it, but only between two messages: a row and the cursor belong together. */
+bool mark_full(const struct outbox_queue *q);
 void mark_free(struct mark *mark);
 bool mark_wants_prune(struct outbox_queue *q);
 

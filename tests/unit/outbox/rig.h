@@ -250,12 +250,13 @@ rig_journal(struct rig *r, unsigned from, unsigned to, unsigned each, size_t byt
     const struct schema *schema = schema_intern(store_schemas(r->store), &column_names, &rig_error);
     rig_must(schema);
     char *text = memory_zero(bytes + 1), position[32];
-    uint64_t unit = 0;
+    uint64_t unit = 0, noise = from;
     for (unsigned n = from; n < to;) {
         struct batch *batch = batch_new("shop", 1);
         for (unsigned k = 0; k < each && n < to; k++, n++) {
             for (size_t i = 0; i < bytes; i++) /* nothing that packs well: segments must fill */
-                text[i] = (char)('a' + random_u64() % 26);
+                text[i] = (char)('a' + (noise = noise * 6364136223846793005u + 1) /
+                                           (UINT64_MAX / 26 + 1));
             struct cell cells[2] = {{.kind = CELL_INT, .integer = n},
                                     {.kind = CELL_TEXT, .text = {text, bytes}}};
             struct event e = {.op = EVENT_INSERT,
