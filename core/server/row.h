@@ -19,8 +19,7 @@ void row_time(struct row_writer *w, const char *key, int64_t us); /* RFC 3339; 0
 void row_error(struct row_writer *w, const char *key, const struct error *err); /* none: null */
 
 /* The fields of the journal; a list operation as an array inside this row. */
-void row_journal(struct row_writer *w, struct workspace *workspace);
-void row_list(struct row_writer *w, const char *key, struct workspace *workspace,
-              operation_run *list);
+void row_journal(struct row_writer *row, struct workspace *w);
+void row_list(struct row_writer *row, const char *key, struct workspace *w, operation_run *list);
 
 #endif
