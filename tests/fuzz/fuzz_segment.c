@@ -4,9 +4,11 @@
  * The first byte of an input says how far its bytes are taken as they are: without a bit the
  * checksum or number that guards the next layer is made right, so that the bytes behind it are met
  * too. */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -95,23 +97,14 @@ seal(char *file, size_t size, int flags)
     }
 }
 
-static char path[200];
-
-static void
-remove_folder(void)
-{
-    rmdir(path); /* it is empty, but after a crash */
-}
-
+/* A folder of this process, made for each input: libFuzzer ends without atexit. */
 static const char *
 folder(void)
 {
-    if (!path[0]) {
-        const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-        snprintf(path, sizeof(path), "%s/tidegate-fuzz-XXXXXX", base);
-        ensure(mkdtemp(path));
-        atexit(remove_folder);
-    }
+    static char path[200];
+    if (!path[0])
+        snprintf(path, sizeof(path), "%s/tidegate-fuzz-%ld",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
     return path;
 }
 
@@ -224,10 +217,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(file, data + 1, size - 1);
     if (!(data[0] & AS_IS))
         seal(file, file_size, data[0]);
+    ensure(mkdir(folder(), 0700) == 0 || errno == EEXIST);
     clear_folder();
     write_file(file, file_size);
     try_journal();
     clear_folder();
+    rmdir(folder());
     free(file);
     return 0;
 }
