@@ -237,6 +237,78 @@ halting_takes_nothing_more(void **state)
     assert_int_equal(fake_feed_taken(rig->feed), 1);
 }
 
+/* A driver whose opening and delivering follow a plan. */
+static struct {
+    int opened, closed, delivered;
+    bool opens;
+    enum channel_class class;
+} fickle;
+
+static int
+fickle_open(struct channel_context *context, struct error *err)
+{
+    assert_int_equal(*(int *)context->state, 0);
+    fickle.opened++;
+    *(int *)context->state = 1;
+    return fickle.opens ? 0 : error_set(err, ERROR_UNREACHABLE, "nobody there");
+}
+
+static void
+fickle_close(struct channel_context *context)
+{
+    fickle.closed++;
+    *(int *)context->state = 0;
+}
+
+static void
+fickle_deliver(struct channel_context *context, struct delivery *const *list, size_t count,
+               struct channel_answer *answers)
+{
+    (void)list;
+    assert_int_equal(*(int *)context->state, 1);
+    fickle.delivered++;
+    for (size_t i = 0; i < count; i++)
+        answers[i] = (struct channel_answer){.class = fickle.class};
+}
+
+static const struct channel_driver fickle_driver = {
+    .name = "fickle",
+    .state_size = sizeof(int),
+    .open = fickle_open,
+    .close = fickle_close,
+    .deliver = fickle_deliver,
+};
+
+static void
+a_broken_driver_is_opened_again(void **state)
+{
+    struct channel_rig *rig = *state;
+    struct channel_answer answer;
+    memset(&fickle, 0, sizeof(fickle));
+    rig->plan.driver = &fickle_driver;
+    rig->plan.feed = fake_feed_feed(rig->feed);
+    rig->channel = channel_new(&rig->plan, &rig->err);
+    assert_int_equal(fickle.opened, 0);
+    assert_int_equal(channel_start(rig->channel, &rig->err), 0); /* unreachable is no failure */
+    assert_int_equal(fickle.opened, 1);
+    answer = channel_rig_send(rig, MESSAGE_TEXT, "x", NULL);
+    assert_int_equal(answer.class, CHANNEL_BROKEN);
+    assert_string_equal(answer.reason, "channel \"rig\": nobody there");
+    assert_int_equal(fickle.delivered, 0);
+    fickle.opens = true;
+    assert_int_equal(channel_rig_send(rig, MESSAGE_TEXT, "x", NULL).class, CHANNEL_DELIVERED);
+    fickle.class = CHANNEL_RETRY;
+    assert_int_equal(channel_rig_send(rig, MESSAGE_TEXT, "x", NULL).class, CHANNEL_RETRY);
+    assert_int_equal(fickle.opened, 3);
+    fickle.class = CHANNEL_BROKEN;
+    assert_int_equal(channel_rig_send(rig, MESSAGE_TEXT, "x", NULL).class, CHANNEL_BROKEN);
+    fickle.class = CHANNEL_DELIVERED;
+    assert_int_equal(channel_rig_send(rig, MESSAGE_TEXT, "x", NULL).class, CHANNEL_DELIVERED);
+    assert_int_equal(fickle.opened, 4);
+    channel_stop(rig->channel);
+    assert_int_equal(fickle.closed, 4);
+}
+
 static void
 reasons_are_escaped_and_cut(void **state)
 {
@@ -269,6 +341,7 @@ main(void)
         cmocka_unit_test(memory_fails_on_purpose),
         cmocka_unit_test_setup_teardown(memory_can_reorder, setup, teardown),
         cmocka_unit_test_setup_teardown(halting_takes_nothing_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_broken_driver_is_opened_again, setup, teardown),
         cmocka_unit_test(reasons_are_escaped_and_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,16 @@ expect_header(struct hook *h, const char *name, const char *value)
     assert_string_equal(http_received_header(&request, name, text, sizeof(text)), value);
 }
 
+static int
+count_lines(struct hook *h, const char *name)
+{
+    struct http_received request = last(h);
+    int count = 0;
+    for (const char *at = request.headers; *at; at = strchr(at, '\n') + 1)
+        count += http_header_same(at, name);
+    return count;
+}
+
 static void
 a_request_says_who_what_and_when(void **state)
 {
@@ -144,9 +154,11 @@ headers_come_from_channel_and_send(void **state)
     expect_header(h, "x-number", "5");
     expect_header(h, "x-both", "channel");
     expect_header(h, "content-type", "application/x");
+    assert_int_equal(count_lines(h, "content-type:"), 1);
     channel_rig_send(&h->rig, MESSAGE_TABLE, "{}",
                      "{\"headers\":{\"x-both\":\"send\",\"X-More\":\"\xc3\xa9 1\"},\"key\":\"k\"}");
     expect_header(h, "x-both", "send");
+    assert_int_equal(count_lines(h, "x-both:"), 1);
     expect_header(h, "x-more", "\xc3\xa9 1");
     expect_header(h, "authorization", "Bearer x");
     channel_rig_send(&h->rig, MESSAGE_TABLE, "{}", NULL);
