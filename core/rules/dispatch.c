@@ -58,7 +58,6 @@ set_event(struct rules *r, struct outbox_message *m, const struct event_shape *s
         return;
     buffer_reset(&r->json);
     event_json(r->run.event, shape, &r->json);
-    m->kind = MESSAGE_TABLE;
     m->body = buffer_view(&r->json);
 }
 
@@ -209,8 +208,9 @@ dispatch_send(void *context, const struct vm_send *send, struct error *err)
     struct rules *r = context;
     if (send_message(r, send, err) == 0)
         return 0;
-    if (r->run.failure.class == ERROR_NONE)
-        r->run.failure = *err;
+    if (!r->run.failed)
+        r->failure = *err;
+    r->run.failed = true;
     return -1;
 }
 
@@ -307,9 +307,9 @@ run_rule(struct rules *r, struct matcher_bound *b, bool *passed, struct error *e
     count(&r->entered, 1);
     if (vm_run(r->vm, rule->run, e, err) != 0)
         return -1;
-    if (r->run.failure.class == ERROR_NONE)
+    if (!r->run.failed)
         return 0;
-    *err = r->run.failure; /* a pcall around send hides nothing */
+    *err = r->failure; /* a pcall around send hides nothing */
     return -1;
 }
 
@@ -350,16 +350,15 @@ static void
 handle(struct rules *r, struct matcher_bound *b)
 {
     struct rules_run *run = &r->run;
-    struct error err = {0};
     size_t mark = outbox_draft_mark(run->draft);
     bool passed = false;
     run->rule = b->rule;
     run->sends = 0;
     run->bytes = 0;
-    run->failure.class = ERROR_NONE;
-    if (run_rule(r, b, &passed, &err) != 0) {
+    run->failed = false;
+    if (run_rule(r, b, &passed, &r->error) != 0) {
         outbox_draft_cut(run->draft, mark);
-        fail(r, b, &err);
+        fail(r, b, &r->error);
         return;
     }
     count(&b->rule->matched, passed);

@@ -21,7 +21,7 @@ struct rules_run {
     struct outbox_draft *draft;
     uint32_t sends;
     size_t bytes;
-    struct error failure; /* of the first send that failed; class ERROR_NONE: none did */
+    bool failed; /* a send has: rules.failure is of the first */
 };
 
 struct rules_rendered {
@@ -44,6 +44,7 @@ struct rules {
     struct matcher_plan *plans[RULES_PLANS]; /* by schema number; added under the lock */
     uint64_t *candidates;                    /* bits, for as many rules as there are */
     struct rules_run run;
+    struct error error, failure; /* here because they are large: of the rule, of its sends */
     struct buffer event_id, body, options, json;
     struct rules_rendered rendered[RULES_RENDERED];
     const struct event_shape *shapes[RULES_SHAPES]; /* that send() asked for */

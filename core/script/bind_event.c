@@ -373,7 +373,6 @@ static int
 event_index(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    lua_settop(L, 2);
     lua_pushvalue(L, 2);
     int type = lua_rawget(L, lua_upvalueindex(1));
     if (type == LUA_TFUNCTION)

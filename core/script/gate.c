@@ -83,20 +83,27 @@ gate_open(lua_State *L)
 }
 
 int
+gate_enter(struct vm *vm, int nargs, int nresults, struct error *err)
+{
+    lua_State *L = vm->lua;
+    if (lua_pcall(L, nargs, nresults, lua_gettop(L) - nargs - 1) == LUA_OK)
+        return 0;
+    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    set_error(vm, message ? message : "error without a message", err);
+    lua_pop(L, 1);
+    return -1;
+}
+
+int
 gate_call(struct vm *vm, int nargs, int nresults, struct error *err)
 {
     lua_State *L = vm->lua;
     int base = lua_gettop(L) - nargs;
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_HANDLER);
     lua_insert(L, base);
-    int status = lua_pcall(L, nargs, nresults, base);
+    int result = gate_enter(vm, nargs, nresults, err);
     lua_remove(L, base);
-    if (status == LUA_OK)
-        return 0;
-    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    set_error(vm, message ? message : "error without a message", err);
-    lua_pop(L, 1);
-    return -1;
+    return result;
 }
 
 int

@@ -79,6 +79,10 @@ vm_of(lua_State *L)
  * On failure the stack is as before the function was pushed, and err says what. */
 int gate_call(struct vm *vm, int nargs, int nresults, struct error *err) must_check;
 
+/* The same for the path of every event: the handler lies below the function already, and stays
+ * there below the results. After a failure the stack is unspecified. */
+int gate_enter(struct vm *vm, int nargs, int nresults, struct error *err) must_check;
+
 /* Runs `body` (a C function of ours that may raise) protected, with `arg` as light userdata. */
 int gate_run(struct vm *vm, lua_CFunction body, void *arg, struct error *err) must_check;
 

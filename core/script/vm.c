@@ -148,9 +148,10 @@ call_handler(struct vm *vm, enum vm_phase phase, const struct value *function, s
     vm->phase = phase;
     vm->event = e;
     vm->null_column = (struct slice){0};
+    lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, SLOT_HANDLER);
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, function->integer);
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, SLOT_EVENT);
-    int result = gate_call(vm, 1, results, err);
+    int result = gate_enter(vm, 1, results, err);
     vm->phase = PHASE_NONE;
     return result;
 }

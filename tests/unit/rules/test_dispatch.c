@@ -349,7 +349,7 @@ a_gap_of_the_journal_reaches_rules_that_ask_for_it(void **state)
     assert_int_equal(d->count, 2);
     assert_string_equal(d->list[0].event_id, "journal:abc:5-9");
     /* it is in no journal: its text goes along */
-    assert_int_equal(d->list[0].kind, MESSAGE_TABLE);
+    assert_int_equal(d->list[0].kind, MESSAGE_EVENT);
     assert_non_null(strstr(d->list[0].body, "\"id\":\"journal:abc:5-9\""));
     assert_non_null(strstr(d->list[0].body, "\"gap\":{\"reason\":\"dropped\""));
     assert_string_equal(d->list[1].body, "dropped");
