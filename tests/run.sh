@@ -9,7 +9,7 @@ BUILD=$(readlink -f "${BUILD:-build}")
 export BUILD
 results=$BUILD/results
 rm -rf "$results"; mkdir -p "$results"
-work=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-test-XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/tg-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 
@@ -22,20 +22,21 @@ run() { # SUITE NAME SECONDS COMMAND...
   local suite=$1 name=$2 limit=$3 began status took
   shift 3
   wanted "$suite" "$name" || return 0
-  local folder=$work/$name log=$results/$suite-${name//\//-}.log
+  local folder=$work/$((passed + failed + skipped)) log=$results/$suite-${name//\//-}.log
   mkdir -p "$folder"
-  began=$(date +%s.%N)
+  began=${EPOCHREALTIME/[.,]/}
   TMPDIR=$folder timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
   status=$?
-  took=$(echo "$(date +%s.%N) - $began" | bc 2>/dev/null || echo 0)
+  took=$((${EPOCHREALTIME/[.,]/} - began))
+  took=$((took / 1000000)).$(printf %02d $((took / 10000 % 100)))
   case $status in
   0) passed=$((passed + 1)); word=passed ;;
   77) skipped=$((skipped + 1)); word=skipped ;;
   124 | 137) failed=$((failed + 1)); word=failed; echo "stopped after $limit s" >>"$log" ;;
   *) failed=$((failed + 1)); word=failed ;;
   esac
-  printf '%-8s %s/%s (%.1f s)\n' "$word" "$suite" "$name" "$took"
-  printf '{"suite":"%s","name":"%s","result":"%s","seconds":%.2f}\n' "$suite" "$name" "$word" "$took" >>"$results/results.jsonl"
+  printf '%-8s %s/%s (%s s)\n' "$word" "$suite" "$name" "$took"
+  printf '{"suite":"%s","name":"%s","result":"%s","seconds":%s}\n' "$suite" "$name" "$word" "$took" >>"$results/results.jsonl"
   if [ $word = skipped ]; then
     tail -n 1 "$log" | sed 's/^/         /'
     echo "$suite/$name: $(tail -n 1 "$log")" >>"$results/skips"
