@@ -38,8 +38,9 @@ check_file(const struct source_plan *plan, const char *path, struct error *err)
 static int
 check_content(sqlite3 *db, const struct source_plan *plan, const char *path, struct error *err)
 {
-    int64_t ignored;
-    if (call_int(db, "SELECT count(*) FROM main.sqlite_master", 0, &ignored, err) != 0)
+    static const char what[] = "read the schema";
+    sqlite3_stmt *row = call_prepare(db, "SELECT count(*) FROM main.sqlite_master", what, err);
+    if (!row || call_finish(row, what, err) != 0)
         return error_context(err, "source \"%s\"", plan->name);
     if (!sqlite3_db_readonly(db, "main"))
         return 0;

@@ -1,4 +1,5 @@
 #include "source/sqlite/sync.h"
+#include <stdio.h>
 #include "base/json.h"
 #include "base/log.h"
 #include "event/event.h"
@@ -18,6 +19,7 @@ struct pass {
     bool moved; /* the schema is another one than at the last pass */
     const char **wanted;
     size_t wanted_count;
+    char component[80]; /* for the log */
     struct error *err;
 };
 
@@ -274,8 +276,7 @@ remake(struct pass *p, const struct standing *s)
         version_add(p->db, table, s->renamed, &ver, p->err) != 0 ||
         create_triggers(p, table, ver) != 0)
         return -1;
-    log_info("source", "%s: triggers of table %s made, version %lld", p->sync->plan->name,
-             table->name, (long long)ver);
+    log_info(p->component, "triggers of table %s made, version %lld", table->name, (long long)ver);
     if (p->sync->fresh)
         return 0;
     return note_ddl(p, s, ver) != 0 ? -1 : note_gap(p, s, ver);
@@ -291,7 +292,7 @@ do_table(struct pass *p, const char *name)
         if (err.class == ERROR_CONFIG) {
             /* One table that can't be captured does not keep the others from it. */
             if (!p->look)
-                log_failure(LOG_WARNING, p->sync->plan->name, &err);
+                log_failure(LOG_WARNING, p->component, &err);
             return 0;
         }
         *p->err = err;
@@ -406,6 +407,7 @@ pass_run(const struct sync *sync, bool look, struct error *err)
 {
     struct pass p = {.sync = sync, .db = sync->db, .look = look, .err = err};
     arena_init(&p.arena, 1 << 16);
+    snprintf(p.component, sizeof p.component, "source/%s", sync->plan->name);
     int result = run(&p);
     arena_release(&p.arena);
     return result != 0 ? -1 : p.dirty;
