@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -148,7 +149,12 @@ journal_reset(const char *folder, uint64_t newest, struct error *err)
         next = newest + 1;
     if (files.count > 0)
         segment_parse_name(files.segments[0], &lsn, &number);
-    result = begin_empty(folder, next, number + 1, err);
+    if (next < SEGMENT_LAST && number < SEGMENT_LAST)
+        result = begin_empty(folder, next, number + 1, err);
+    else
+        result = error_set(err, ERROR_CORRUPT,
+                           "no journal in %s can go on after lsn %" PRIu64 " and segment %" PRIu64,
+                           folder, next - 1, number);
     if (result == 0)
         result = remove_all(folder, files.segments, files.count, err);
     if (result == 0)

@@ -348,7 +348,7 @@ recover_salvage(const char *folder, const struct listing *files)
         struct segment *s = segment_load(folder, files->segments[i], NULL, &ignored);
         uint64_t lsn = 1, number;
         segment_parse_name(files->segments[i], &lsn, &number);
-        lsn = s ? salvage_blocks(s) : lsn + SALVAGE_UNKNOWN;
+        lsn = s ? salvage_blocks(s) : lsn > SEGMENT_LAST ? lsn : lsn + SALVAGE_UNKNOWN;
         next = lsn > next ? lsn : next;
         segment_free(s);
     }

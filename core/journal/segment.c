@@ -60,7 +60,7 @@ segment_parse_name(const char *name, uint64_t *first_lsn, uint64_t *number)
 {
     int end = 0;
     return sscanf(name, "%20" SCNu64 "-%20" SCNu64 ".segment%n", first_lsn, number, &end) == 2 &&
-           end > 0 && name[end] == '\0' && *first_lsn <= SEGMENT_LAST && *number <= SEGMENT_LAST;
+           end > 0 && name[end] == '\0';
 }
 
 static void

@@ -23,6 +23,8 @@ enum {
     HEADER = 24,       /* where the checked part of a segment's header begins */
 };
 
+#define LAST (SEGMENT_LAST / 2) /* leaves room to write on and to reset */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
@@ -84,6 +86,7 @@ seal(char *file, size_t size, int flags)
     if (header < HEADER + 80 || header > size)
         put(file + 12, header = HEADER + 84, 4);
     put(file + HEADER, 1, 8);
+    put(file + HEADER + 16, get(file + HEADER + 16, 8) & LAST, 8);
     put(file + HEADER + 56, size, 8);
     put(file + 16, hash64(file + HEADER, header - HEADER), 8);
     chain.segment = 1;
@@ -128,8 +131,8 @@ clear_folder(void)
 static void
 write_file(const char *file, size_t size)
 {
-    uint64_t lsn = size > HEADER + 24 ? get(file + HEADER + 16, 8) : 1;
-    uint64_t number = size > HEADER + 24 ? get(file + HEADER, 8) : 1;
+    uint64_t lsn = size > HEADER + 24 ? get(file + HEADER + 16, 8) & LAST : 1;
+    uint64_t number = size > HEADER + 24 ? get(file + HEADER, 8) & LAST : 1;
     char *name =
         segment_path(folder(), "%020lu-%010lu.segment", (unsigned long)lsn, (unsigned long)number);
     FILE *out = fopen(name, "wb");
