@@ -35,8 +35,10 @@ print_finding(struct checked *c, const char *level, const char *where, const cha
         const char *colour = *level == 'e' ? CLI_RED : *level == 'w' ? CLI_YELLOW : CLI_GREEN;
         buffer_printf(&line, "%s%-7s%s ", cli_colour(stdout, colour), level,
                       cli_colour(stdout, CLI_PLAIN));
-        text_printable(&line, slice_of(where), false);
-        buffer_text(&line, ": ");
+        if (strncmp(message, where, strlen(where)) != 0) { /* most messages say where themselves */
+            text_printable(&line, slice_of(where), false);
+            buffer_text(&line, ": ");
+        }
         text_printable(&line, slice_of(message), false);
         if (*mend) {
             buffer_text(&line, *level == 'o' ? "\n        note: " : "\n        mend it: ");
@@ -52,7 +54,9 @@ add_error(void *context, const char *where, const struct error *err)
 {
     struct checked *c = context;
     char text[2100];
-    int code = error_exit_code(err->class);
+    /* What is not built is an error of the file that asks for it. */
+    bool script = strncmp(where, "scripts/", 8) == 0;
+    int code = script ? error_exit_code(ERROR_DATA) : error_exit_code(ERROR_CONFIG);
     snprintf(text, sizeof(text), "%s%s%s", err->message, err->cause[0] ? ": " : "", err->cause);
     print_finding(c, "error", where, text, err->hint);
     c->errors++;

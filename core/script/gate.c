@@ -47,8 +47,9 @@ set_error(struct vm *vm, const char *message, struct error *err)
     const struct vm_text *t = locate(vm, message, &line);
     if (t) {
         struct slice source = source_line(t->text, line);
-        error_cause(err, "line %d is: %.*s", line, (int)(source.size > 300 ? 300 : source.size),
-                    source.data);
+        if (source.size)
+            error_cause(err, "line %d is: %.*s", line, (int)(source.size > 300 ? 300 : source.size),
+                        source.data);
     }
     if (vm->null_column.size && is_about_nil(message))
         error_hint(err,
