@@ -45,7 +45,6 @@ struct store_producer {
     atomic_uint_least64_t committed;
     bool owed; /* a unit was turned away or settled: its owner is to be woken */
     bool closing;
-    bool blocked; /* only within producers_settle */
 };
 
 /* The units under work, in the order of their queues. Kept between groups for its memory. */
@@ -118,7 +117,9 @@ struct store {
     /* Pressure, under lock; the atomics are for those who must not wait. */
     atomic_int pressure;
     int64_t disk_free, disk_total;
-    bool disk_failed, disk_low, disk_lower, journal_full;
+    bool disk_failed, disk_spent; /* a write was refused; for want of space */
+    int64_t failed_at;            /* µs, monotonic */
+    bool disk_low, disk_lower, journal_full;
     char failed_reason[256], journal_reason[256], reason[256];
     bool reserve;                   /* data/reserve is there; housekeeping's */
     atomic_int_least64_t disk_mark; /* 0: the default */

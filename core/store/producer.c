@@ -215,20 +215,20 @@ put_back(struct store *s, struct unit *u)
         s->lazy_since = clock_mono();
 }
 
-/* A number is published when all of the producer's units up to it are settled. */
+/* Everything before the first unit that is left is settled: out of order too, when work was
+ * committed and a block before it was not. */
 static void
-publish(struct unit *u)
+publish(struct store_producer *p)
 {
-    struct store_producer *p = u->producer;
+    atomic_store(&p->committed, p->queue.first ? p->queue.first->number - 1 : p->given);
+}
 
-    if (!u->settled) {
-        p->blocked = true;
-        return;
-    }
-    if (!p->blocked)
-        atomic_store(&p->committed, u->number);
-    p->bytes -= u->bytes;
-    p->owed = true; /* one wake-up, however many units it had */
+static void
+settle(struct unit *u)
+{
+    u->producer->bytes -= u->bytes;
+    u->producer->owed = true; /* one wake-up, however many units it had */
+    free(u);
 }
 
 void
@@ -237,16 +237,14 @@ producers_settle(struct store *s)
     struct group *g = &s->group;
 
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < g->count; i++)
-        g->units[i]->producer->blocked = false;
-    for (size_t i = 0; i < g->count; i++)
-        publish(g->units[i]);
     for (size_t i = g->count; i-- > 0;)
         if (g->units[i]->settled)
-            free(g->units[i]);
+            settle(g->units[i]);
         else
             put_back(s, g->units[i]);
     g->count = 0;
+    for (struct store_producer *p = s->producers; p; p = p->next)
+        publish(p);
     wake_owed(s);
     pthread_cond_broadcast(&s->drained);
     pthread_mutex_unlock(&s->lock);

@@ -91,6 +91,8 @@ space_failed(struct store *s, const struct error *err)
     error_text(err, text, sizeof(text));
     pthread_mutex_lock(&s->lock);
     s->disk_failed = true;
+    s->failed_at = clock_mono();
+    s->disk_spent = err->class == ERROR_FULL;
     snprintf(s->failed_reason, sizeof(s->failed_reason),
              "%.180s: everything waits and is tried again", text);
     bool changed = update(s, reason);
@@ -193,8 +195,9 @@ measure(struct store *s, char reason[256])
     int64_t mark = mark_of(s), room = room_of(s);
     s->disk_low = still_low(s->disk_low, room, mark);
     s->disk_lower = still_low(s->disk_lower, room, mark / 2);
-    if (s->disk_failed && room >= mark)
-        s->disk_failed = false; /* a quota or a fault shows only when it is tried again */
+    /* A quota or a fault shows only when it is tried again, which is not to be a busy loop. */
+    if (s->disk_failed && room >= mark && clock_mono() - s->failed_at >= STORE_RETRY)
+        s->disk_failed = false;
     bool changed = update(s, reason);
     pthread_mutex_unlock(&s->lock);
     return changed;
@@ -206,9 +209,9 @@ space_look(struct store *s)
     char reason[256];
 
     pthread_mutex_lock(&s->lock);
-    bool failed = s->disk_failed;
+    bool spent = s->disk_failed && s->disk_spent;
     pthread_mutex_unlock(&s->lock);
-    if (failed && s->reserve)
+    if (spent && s->reserve)
         drop_reserve(s);
     bool changed = measure(s, reason);
     if (!s->reserve && reserve_size(s) > 0 && atomic_load(&s->pressure) < STORE_DISK_LOW)
