@@ -101,6 +101,20 @@ store_option(struct cli *cli, const struct cli_option *o, const char *text, stru
     }
 }
 
+/* The nearest option of the command or of all commands helps where it is a slip. */
+static int
+unknown_option(struct cli *cli, const char *word, struct slice name, struct error *err)
+{
+    const struct command *c = cli->command;
+    const char *near = text_suggest(name, c->options, c->option_count, sizeof(*c->options));
+    if (!near)
+        near = text_suggest(name, cli_common, cli_common_count, sizeof(*cli_common));
+    error_set(err, ERROR_USAGE, "tidegate %s has no option %s", c->name, word);
+    if (near)
+        return error_hint(err, "did you mean \"--%s\"?", near);
+    return error_hint(err, "tidegate help %s lists them", c->name);
+}
+
 /* Takes the option at argv[*i], and its value. */
 static int
 parse_option(struct cli *cli, int argc, char **argv, int *i, struct error *err)
@@ -112,10 +126,8 @@ parse_option(struct cli *cli, int argc, char **argv, int *i, struct error *err)
     if (equals)
         name.size = (size_t)(equals - word - 2);
     const struct cli_option *o = find_option(cli->command, name, wide ? 0 : word[1]);
-    if (!o) {
-        error_set(err, ERROR_USAGE, "tidegate %s has no option %s", cli->command->name, word);
-        return error_hint(err, "tidegate help %s lists them", cli->command->name);
-    }
+    if (!o)
+        return unknown_option(cli, word, name, err);
     if (o->kind == CLI_FLAG)
         return !wide && word[2] ? error_set(err, ERROR_USAGE, "write %s as two options", word)
                                 : store_option(cli, o, NULL, err);

@@ -1,6 +1,7 @@
 /* Commands that ask an operation: in the running daemon over its socket, else on the files. */
 #include <limits.h>
 #include <stdlib.h>
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -8,6 +9,8 @@
 #include "server/control.h"
 #include "server/operation.h"
 #include "workspace/folder.h"
+
+#define ASK_PATIENCE (5 * CLOCK_SECOND)
 
 /* Rows of an operation that runs in this process. */
 struct local_reply {
@@ -65,9 +68,15 @@ cli_ask(struct cli *cli, const char *name, cli_row *row, void *context, struct e
     ensure(operation);
     if (cli_folder(cli, false, folder, err) != 0)
         return -1;
-    if (control_ask(folder, name, &cli->arguments, row, context, &result, err) == 1)
-        return result;
-    return ask_files(cli, folder, operation, row, context, err);
+    /* A daemon that starts or ends holds the files before it listens and after. */
+    for (int64_t end = clock_mono() + ASK_PATIENCE;;) {
+        if (control_ask(folder, name, &cli->arguments, row, context, &result, err) == 1)
+            return result;
+        result = ask_files(cli, folder, operation, row, context, err);
+        if (result == 0 || !err || err->class != ERROR_BUSY || clock_mono() > end)
+            return result;
+        *err = (struct error){0};
+    }
 }
 
 static int

@@ -9,11 +9,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 
-#define SCRIPT_DEPTH 8
+#define SCRIPT_DEPTH  8
+#define LOCK_PATIENCE CLOCK_SECOND
 
 static bool
 exists(const char *path)
@@ -93,6 +96,20 @@ read_holder(const char *path)
     return pid;
 }
 
+/* A command that looks at the files holds the lock for a moment, and must not make a start fail. */
+static bool
+take_lock(int fd)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    int64_t end = clock_mono() + LOCK_PATIENCE;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (clock_mono() > end)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 int
 folder_lock(const char *folder, struct error *err)
 {
@@ -101,7 +118,7 @@ folder_lock(const char *folder, struct error *err)
     int fd = file_open(path, O_RDWR | O_CREAT, err);
     if (fd < 0)
         return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!take_lock(fd)) {
         close(fd);
         error_set(err, ERROR_BUSY, "workspace %s is in use by process %d", folder,
                   read_holder(path));
