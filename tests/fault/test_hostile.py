@@ -11,13 +11,15 @@ from harness import verify  # noqa: E402
 from harness.rig import Rig, main  # noqa: E402
 from harness.sources.sqlite import HOSTILE, HOSTILE_COLUMN  # noqa: E402
 
-# What no terminal may get from us: control characters but line feed, C1, and text direction overrides.
-CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# What no terminal may get from us: control characters but line feed, C1, and in plain text those that
+# turn its direction. JSON keeps the latter as they are, since programs read it.
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+DIRECTION = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def check_terminal(problems, what, raw):
+def check_terminal(problems, what, raw, forbidden=DIRECTION):
     text = raw.decode(errors="replace")
-    found = CONTROL.search(text)
+    found = forbidden.search(text)
     if found:
         problems.append("%s: control character %r in %r" % (what, found.group(), text[max(0, found.start() - 60):found.start() + 40]))
 
@@ -45,8 +47,8 @@ def check_commands(rig, problems):
                   ["events", "--from-beginning"], ["triggers", "shop", "sync", HOSTILE, "--sql"]):
         done = rig.workspace.run(*words)
         if done.returncode not in (0, 1):
-            problems.append("%s: exit %d: %s" % (words, done.returncode, done.stderr[-300:]))
-        check_terminal(problems, " ".join(words[:2]), done.stdout + done.stderr)
+            problems.append("%s: exit %d: %s" % (words, done.returncode, (done.stdout + done.stderr)[-600:]))
+        check_terminal(problems, " ".join(words[:2]), done.stdout + done.stderr, CONTROL if words[0] == "events" else DIRECTION)
 
 
 def check_hostile_table(rig, problems):
@@ -86,7 +88,7 @@ def test(arguments):
         check_hostile_table(rig, problems)
         problems += rig.finish()
         check_terminal(problems, "the terminal", open(rig.workspace.log_path, "rb").read())
-        check_terminal(problems, "texts", rig.workspace.read("texts.txt"))
+        check_terminal(problems, "texts", rig.workspace.read("texts.txt"), CONTROL)
         removed(rig, problems)
         print("%d lines on the terminal" % open(rig.workspace.log_path, "rb").read().count(b"\n"))
         return problems

@@ -76,7 +76,9 @@ def text(problems):
                     ' message = "{{operation}} {{table_name}} {{id}} for {{amount | number(2)}}" })')
         flow.workspace.start()
         flow.sql("INSERT INTO orders VALUES(1, 'ann', 'new', 10); DELETE FROM orders;")
-        expect(problems, "lines", [line.lower() for line in flow.lines(2)], ["insert orders 1 for 10.00", "delete orders 1 for 10.00"])
+        lines = [json.loads(line) for line in flow.lines(2)]
+        expect(problems, "texts", [line["text"].lower() for line in lines], ["insert orders 1 for 10.00", "delete orders 1 for 10.00"])
+        expect(problems, "causes", [line["event"] for line in lines], [e["id"] for e in flow.workspace.events()])
 
 
 def restart(problems):

@@ -86,13 +86,18 @@ class Workspace:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def ready(self):
+    def ready(self, path="/readyz"):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-            connection.request("GET", "/readyz")
+            connection.request("GET", path)
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
+
+    def wait_alive(self, seconds=5):
+        """It answers, whatever the state of its sources."""
+        wait_until(lambda: not self.running() or self.ready("/livez"), seconds)
+        return self.running()
 
     def wait_ready(self, seconds=15):
         def over():

@@ -135,7 +135,9 @@ def check_changed(rows, report):
         if event["op"] != "update":
             continue
         want = sorted(c for c in event["new"] if strict(event["new"][c]) != strict(event["old"].get(c)))
-        if sorted(event.get("changed") or []) != want:
+        # JSON writes an empty text and an empty blob alike, and they differ.
+        said = [c for c in event.get("changed") or [] if c in want or event["new"].get(c) != ""]
+        if sorted(said) != want:
             report.add("changed", "lsn %s says %s, must be %s" % (event["lsn"], event.get("changed"), want))
 
 
