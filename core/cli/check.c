@@ -120,8 +120,9 @@ check_source(struct checked *c, const char *folder, const struct config_source *
     plan.rule_table_count = rules_tables(c->rules, source->name, &plan.rule_tables);
     snprintf(where, sizeof(where), "source \"%s\"", source->name);
     c->where = where;
+    size_t errors = c->errors;
     if (source_check(&plan, &report, &err) != 0 ||
-        source_schemas(&plan, check_schema, c, &err) != 0)
+        (c->errors == errors && source_schemas(&plan, check_schema, c, &err) != 0))
         add_error(c, where, &err);
 }
 

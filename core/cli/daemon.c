@@ -86,6 +86,7 @@ open_signals(sigset_t *before)
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, before);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write */
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
