@@ -25,6 +25,7 @@ describe(const struct source_plan *plan, const struct table *table, struct arena
             .key = (uint16_t)c->key,
         };
     }
+    version_order_key(arena, &draft);
     return schema_intern(plan->schemas, &draft, err);
 }
 
@@ -38,8 +39,13 @@ describe_all(sqlite3 *db, const struct source_plan *plan, struct arena *arena,
         return -1;
     for (size_t i = 0; i < count; i++) {
         struct table table;
-        if (table_read(db, plan, names[i], arena, &table, err) != 0)
+        struct error why = {0};
+        if (table_read(db, plan, names[i], arena, &table, &why) != 0) {
+            if (why.class == ERROR_CONFIG)
+                continue; /* check says why this one cannot be captured */
+            *err = why;
             return -1;
+        }
         const struct schema *schema = describe(plan, &table, arena, err);
         if (!schema)
             return -1;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "source/sqlite/state.h"
 
@@ -252,6 +253,23 @@ shrink(const struct source_context *context, struct event *e)
     } while (total > limit && largest > 0);
 }
 
+/* At most once a minute; the first at once. */
+static void
+report_break(const struct source_context *context, const struct event *e)
+{
+    struct reader *r = &((struct state *)context->state)->reader;
+    int64_t now = clock_mono();
+    r->breaks++;
+    if (r->reported_at && now - r->reported_at < 60 * CLOCK_SECOND)
+        return;
+    r->reported_at = now;
+    log_warning(context->component,
+                "row %.*s of the change log, table %.*s: the old values are not those that the row"
+                " had before; a change of it was not logged or is out of order (%llu such rows)",
+                (int)e->position.size, e->position.data, (int)e->schema->table.size,
+                e->schema->table.data, (unsigned long long)r->breaks);
+}
+
 static int
 emit_row(struct source_context *context, const struct reader_row *row, struct error *err)
 {
@@ -279,6 +297,8 @@ emit_row(struct source_context *context, const struct reader_row *row, struct er
     changelog_position_write(&state->at, &position);
     arena_reset(&r->arena);
     decode(&scan, &r->arena, &e);
+    if (!chain_follow(&r->chain, &e))
+        report_break(context, &e);
     int result = source_emit(context, &e, buffer_view(&position), err);
     if (result != 0 && err->class == ERROR_FULL) {
         shrink(context, &e);

@@ -3,6 +3,7 @@
 #define SOURCE_SQLITE_STATE_H
 
 #include "base/clock.h"
+#include "source/sqlite/chain.h"
 #include "source/sqlite/changelog.h"
 #include "source/sqlite/sqlite.h"
 #include "source/sqlite/version.h"
@@ -27,6 +28,9 @@ struct reader {
     struct reader_row read[READER_ROWS];
     size_t count;
     struct arena arena; /* cells of the row being emitted */
+    struct chain chain;
+    uint64_t breaks; /* changes that did not begin where the one before them ended */
+    int64_t reported_at;
 };
 
 struct state {

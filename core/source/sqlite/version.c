@@ -26,9 +26,8 @@ load_columns(sqlite3 *db, int64_t ver, struct arena *arena, struct schema *draft
     return found < 0 ? -1 : 0;
 }
 
-/* Column indexes in key order. */
-static void
-order_key(struct arena *arena, struct schema *draft)
+void
+version_order_key(struct arena *arena, struct schema *draft)
 {
     uint16_t *key = arena_zero(arena, (draft->column_count + 1u) * sizeof *key);
     for (uint16_t place = 1; place <= draft->column_count; place++) {
@@ -73,7 +72,7 @@ version_load(sqlite3 *db, const struct source_plan *plan, int64_t ver, struct ve
     out->schema = NULL;
     if (load_name(db, ver, &arena, &draft, err) == 0 &&
         load_columns(db, ver, &arena, &draft, err) == 0) {
-        order_key(&arena, &draft);
+        version_order_key(&arena, &draft);
         out->schema = schema_intern(plan->schemas, &draft, err);
     }
     arena_release(&arena);

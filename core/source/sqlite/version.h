@@ -16,6 +16,9 @@ struct version {
 int version_load(sqlite3 *db, const struct source_plan *plan, int64_t ver, struct version *out,
                  struct error *err) must_check;
 
+/* Fills in key and key_count of a draft from its columns; lives in the arena. */
+void version_order_key(struct arena *arena, struct schema *draft);
+
 /* The newest active version of a table; 0: none. `ever` says whether there was one at all. */
 int version_find(sqlite3 *db, const char *table, int64_t *ver, bool *ever,
                  struct error *err) must_check;
