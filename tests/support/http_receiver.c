@@ -166,6 +166,7 @@ keep_request(struct http_receiver *r, struct slice head, struct slice body)
         .line = arena_slice(&r->arena, (struct slice){head.data, line}).data,
         .headers = arena_slice(&r->arena, rest).data,
         .body = arena_slice(&r->arena, body),
+        .at = clock_now(),
     };
 }
 

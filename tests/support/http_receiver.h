@@ -31,6 +31,7 @@ struct http_received {
     const char *line;    /* "POST /hook HTTP/1.1" */
     const char *headers; /* whole lines */
     struct slice body;   /* NUL-terminated */
+    int64_t at;          /* clock_now when it was there as a whole */
 };
 
 struct http_receiver;
