@@ -123,18 +123,21 @@ reset_everything(struct cli *cli, const char *folder, struct error *err)
 static int
 reset_journal(struct cli *cli, const char *folder, struct error *err)
 {
-    char question[PATH_MAX + 100], path[PATH_MAX + 32], database[PATH_MAX + 32];
+    char question[PATH_MAX + 200], path[PATH_MAX + 32], data[PATH_MAX + 8];
     uint64_t newest = 0;
     snprintf(path, sizeof(path), "%s/data/journal", folder);
-    snprintf(database, sizeof(database), "%s/data/tidegate.db", folder);
-    snprintf(question, sizeof(question),
-             "Delete the journal %s? Every source begins again with a gap.", path);
+    snprintf(data, sizeof(data), "%s/data", folder);
+    snprintf(
+        question, sizeof(question),
+        "Delete the journal %s? Every source begins again with a gap, and what its database still "
+        "holds of the log comes again.",
+        path);
     if (confirm(cli, question, err) != 0)
         return -1;
     int lock = folder_lock(folder, err);
     if (lock < 0)
         return -1;
-    int result = registry_end_all(database, "the journal was reset", &newest, err);
+    int result = registry_end_all(data, "the journal was reset", &newest, err);
     if (result == 0)
         result = journal_reset(path, newest, err);
     folder_unlock(lock);

@@ -114,7 +114,10 @@ operation_sources_remove(struct workspace *w, const struct value *arguments, str
         error_set(err, ERROR_CONFIG, "source \"%s\" is still defined in tidegate.lua", name);
         return error_hint(err, "remove it there first, and restart");
     }
-    return registry_remove(w, name, &report, err);
+    if (registry_remove(w, name, &report, err) != 0)
+        return -1;
+    report_row(&rows, name, "removed", NULL);
+    return 0;
 }
 
 static int

@@ -1,11 +1,13 @@
 #include "workspace/registry.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/json.h"
 #include "source/source_driver.h"
 
 #define DECLARED_MAX (1024 * 1024)
+#define EPOCH_MARGIN "1000"
 
 static const char table_sql[] = "CREATE TABLE IF NOT EXISTS source(name TEXT PRIMARY KEY, driver "
                                 "TEXT NOT NULL, options TEXT NOT NULL,"
@@ -129,22 +131,69 @@ newest_checkpoint(sqlite3 *db)
     return newest;
 }
 
-int
-registry_end_all(const char *database, const char *reason, uint64_t *newest, struct error *err)
+/* The epoch that a source had reached by the journal. */
+static int
+end_source(sqlite3 *db, const struct journal_source *source)
 {
-    sqlite3 *db;
-    int result = 0;
-    *newest = 0;
-    if (sqlite3_open_v2(database, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
-        result = sql_failed(db, err);
-    } else {
-        *newest = newest_checkpoint(db);
-        char *sql = sqlite3_mprintf(
-            "%s; UPDATE source SET ended = max(ended + 1, epoch), reason = %Q", table_sql, reason);
-        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-            result = sql_failed(db, err);
-        sqlite3_free(sql);
+    char *sql = sqlite3_mprintf("UPDATE source SET epoch = max(epoch, %d) WHERE name = %Q",
+                                (int)source->epoch, source->name);
+    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    sqlite3_free(sql);
+    return code;
+}
+
+/* What the journal knows, if it can still be read. Without it each source's epoch rises by a
+ * margin, because it may have risen since it was noted. */
+static int
+note_journal(sqlite3 *db, const char *folder, uint64_t *newest)
+{
+    struct journal_source *sources;
+    struct journal *journal = journal_open(&(struct journal_options){.folder = folder}, NULL);
+    if (!journal)
+        return sqlite3_exec(db, "UPDATE source SET epoch = epoch + " EPOCH_MARGIN, NULL, NULL,
+                            NULL);
+    if (journal_newest(journal) > *newest)
+        *newest = journal_newest(journal);
+    int code = SQLITE_OK;
+    size_t count = journal_source_list(journal, &sources);
+    for (size_t i = 0; i < count; i++) {
+        if (code == SQLITE_OK)
+            code = end_source(db, &sources[i]);
+        free(sources[i].position);
     }
+    free(sources);
+    journal_close(journal);
+    return code;
+}
+
+static int
+end_all(sqlite3 *db, const char *folder, const char *reason, uint64_t *newest)
+{
+    int code = sqlite3_exec(db, table_sql, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = note_journal(db, folder, newest);
+    char *sql =
+        sqlite3_mprintf("UPDATE source SET ended = max(ended + 1, epoch), reason = %Q", reason);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    sqlite3_free(sql);
+    return code;
+}
+
+int
+registry_end_all(const char *data, const char *reason, uint64_t *newest, struct error *err)
+{
+    char database[PATH_MAX], journal[PATH_MAX];
+    sqlite3 *db;
+    *newest = 0;
+    snprintf(database, sizeof(database), "%s/tidegate.db", data);
+    snprintf(journal, sizeof(journal), "%s/journal", data);
+    int code = sqlite3_open_v2(database, &db, SQLITE_OPEN_READWRITE, NULL);
+    if (code == SQLITE_OK) {
+        *newest = newest_checkpoint(db);
+        code = end_all(db, journal, reason, newest);
+    }
+    int result = code == SQLITE_OK ? 0 : sql_failed(db, err);
     sqlite3_close(db);
     return result;
 }

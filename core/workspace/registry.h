@@ -16,10 +16,10 @@ int registry_note(struct store *store, const struct config_source *source, uint3
 int registry_resume(struct store *store, const char *name, struct source_resume *resume,
                     char gap[256], struct error *err) must_check;
 
-/* Marks every source that the store knows: its history ends here, for this reason. For
- * `reset --journal`, on the store's file alone, while nothing runs. *newest is the
- * highest event number that the store refers to. */
-int registry_end_all(const char *database, const char *reason, uint64_t *newest,
+/* Marks every source that the store knows: its history ends here, for this reason. For `reset
+ * --journal`, on the files alone, while nothing runs. *newest is the highest event number that journal
+ * or store refer to. A journal that can't be read any more is no failure: that is what a reset is for. */
+int registry_end_all(const char *data, const char *reason, uint64_t *newest,
                      struct error *err) must_check;
 
 /* Drops what Tidegate made in the database of a source that is no longer declared, lists what could

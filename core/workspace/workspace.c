@@ -205,7 +205,7 @@ open_source(struct workspace *w, const struct config_source *c, struct live_sour
     char gap[256];
     if (registry_resume(w->store, c->name, &plan.resume, gap, err) != 0)
         return -1;
-    live->epoch = plan.resume.epoch;
+    live->epoch = plan.resume.epoch ? plan.resume.epoch : 1;
     plan.sink = (struct source_sink){live, sink_give, sink_committed};
     live->source = source_new(&plan, err);
     if (!live->source)
