@@ -39,7 +39,7 @@ static int
 open_file(const char *path, int64_t *size)
 {
     struct stat status;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     *size = fd >= 0 && fstat(fd, &status) == 0 ? status.st_size : 0;
     return fd;
 }
