@@ -27,7 +27,8 @@ struct source_context {
     const char *component; /* for the log: "source/NAME" */
 
     /* Readable by the driver, kept by source.c: */
-    uint32_t epoch;          /* of the events emitted from now on */
+    bool tick;      /* somebody waits for a watermark: look at the log's end in this call of next */
+    uint32_t epoch; /* of the events emitted from now on */
     struct buffer *position; /* the resume position of the newest durable batch; empty at first */
 };
 

@@ -161,6 +161,7 @@ read_once(struct source *s, struct error *err)
 {
     bool tick = atomic_load(&s->tick);
     s->proved = false;
+    s->context.tick = tick;
     enum source_next found = s->plan.driver->next(&s->context, err);
     if (found == SOURCE_ERROR)
         return -1;

@@ -10,6 +10,17 @@ cell_hash(const struct cell *cell, uint64_t seed)
                 : hash64_seed(&cell->integer, sizeof cell->integer, seed);
 }
 
+/* SQLite lets many rows have NULL in their primary key: those can't be told apart. */
+static bool
+has_null_key(const struct event *e, const struct row *row)
+{
+    for (unsigned i = 0; row->present && i < e->schema->key_count; i++) {
+        if (row->cells[e->schema->key[i]].kind == CELL_NULL)
+            return true;
+    }
+    return false;
+}
+
 static uint64_t
 key_hash(const struct event *e, const struct row *row)
 {
@@ -33,7 +44,7 @@ chain_follow(struct chain *chain, const struct event *e)
 {
     const struct row *after = &e->rows[EVENT_NEW], *before = &e->rows[EVENT_OLD];
     bool right = true;
-    if (e->schema->key_count == 0 || (!after->present && !before->present))
+    if (e->schema->key_count == 0 || has_null_key(e, before) || has_null_key(e, after))
         return true;
     if (before->present) {
         uint64_t key = key_hash(e, before);

@@ -84,11 +84,12 @@ learn_mode(struct state *state, struct error *err)
  * In rollback mode each read can meet the commit of a writer: none but when there is something to
  * read. */
 static bool
-time_to_look(struct state *state)
+time_to_look(struct source_context *context)
 {
+    struct state *state = context->state;
     int64_t now = clock_mono();
     bool heard = watch_heard(&state->watch), planned = state->again_at <= now;
-    bool look = heard || planned || state->more || state->wal;
+    bool look = heard || planned || state->more || state->wal || context->tick;
     if (heard)
         state->again = state->wal ? 0 : LOOKS;
     if (heard || planned) {
@@ -195,7 +196,7 @@ driver_next(struct source_context *context, struct error *err)
 {
     struct state *state = context->state;
     bool ended;
-    if (!time_to_look(state))
+    if (!time_to_look(context))
         return SOURCE_IDLE;
     if (open_replaced(state)) {
         error_set(err, ERROR_UNREACHABLE, "%s was replaced by another file or removed",
