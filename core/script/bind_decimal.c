@@ -49,6 +49,17 @@ bind_decimal_text(lua_State *L, int index, struct slice *out)
     return d != NULL;
 }
 
+/* Shows the start of it: a text may be long. */
+static void
+raise_no_number(lua_State *L, int index)
+{
+    size_t size;
+    const char *text = luaL_tolstring(L, index, &size);
+    lua_pushlstring(L, text, size > 60 ? 60 : size);
+    luaL_error(L, "\"%s%s\" is no number that a decimal can hold (at most %d digits)",
+               lua_tostring(L, -1), size > 60 ? "…" : "", DECIMAL_DIGITS);
+}
+
 /* Any number of Lua's, or a text that is one; a float counts as its shortest decimal. */
 static struct decimal
 check_decimal(lua_State *L, int index)
@@ -69,8 +80,7 @@ check_decimal(lua_State *L, int index)
     } else
         luaL_error(L, "a %s is no number", luaL_typename(L, index));
     if (bad)
-        luaL_error(L, "\"%s\" is no number that a decimal can hold (at most %d digits)",
-                   luaL_tolstring(L, index, NULL), DECIMAL_DIGITS);
+        raise_no_number(L, index);
     return d;
 }
 

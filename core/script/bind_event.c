@@ -377,9 +377,11 @@ event_index(lua_State *L)
     int type = lua_rawget(L, lua_upvalueindex(1));
     if (type == LUA_TFUNCTION)
         return 1;
-    if (type != LUA_TNUMBER)
+    if (type != LUA_TNUMBER) {
+        const char *name = luaL_tolstring(L, 2, NULL);
         return luaL_error(L, "an event has no field \"%s\"; columns are e.new.%s and e.old.%s",
-                          luaL_tolstring(L, 2, NULL), lua_tostring(L, -1), lua_tostring(L, -1));
+                          name, name, name);
+    }
     if (!vm->event)
         return luaL_error(L,
                           "an event can only be read while it is handled; keep the values instead");

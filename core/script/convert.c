@@ -175,6 +175,8 @@ convert(lua_State *L, int index, struct converter *c, struct value *out)
         convert_table(L, index, c, out);
         break;
     case LUA_TFUNCTION:
+        if (vm_of(L)->phase != PHASE_LOAD) /* a reference taken now would never be given back */
+            luaL_error(L, "%s: a function can't be sent", c->what);
         lua_pushvalue(L, index);
         out->kind = VALUE_FUNCTION;
         out->integer = luaL_ref(L, LUA_REGISTRYINDEX);

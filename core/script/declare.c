@@ -115,7 +115,8 @@ declare_load(const char *path, struct slice text, struct arena *arena, struct de
     if (result == 0) {
         *count = vm->declared_count;
         *out = arena_zero(arena, (*count ? *count : 1) * sizeof(**out));
-        memcpy(*out, vm->declared, *count * sizeof(**out));
+        if (*count)
+            memcpy(*out, vm->declared, *count * sizeof(**out));
     } else if (err && err->class == ERROR_DATA) {
         err->class = ERROR_CONFIG;
     }

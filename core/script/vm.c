@@ -121,8 +121,10 @@ vm_load(struct vm *vm, const char *path, struct slice text, struct error *err)
     int result = gate_run(vm, load_body, &vm->texts[vm->text_count - 1], err);
     vm->phase = PHASE_NONE;
     vm->script = NULL;
-    if (result != 0)
+    if (result != 0) {
         vm->rule_count = rules_before;
+        vm->text_count--; /* lines are quoted from what runs */
+    }
     return result;
 }
 
