@@ -41,7 +41,7 @@ struct workspace {
     size_t source_count;         /* of those made */
     struct workspace_problem *problems;
     size_t problem_count;
-    int64_t started;
+    _Atomic int64_t started; /* µs; read by the commands' threads */
 };
 
 static void
