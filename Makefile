@@ -88,11 +88,13 @@ bench: ## Measure the rows of the design's table of numbers and print them
 	$(Q)BUILD=$(BUILD) PATTERN="$(PATTERN)" tests/bench/run.sh
 
 coverage: ## Line coverage of unit, fuzz and flow tests, as a summary and HTML
+	$(Q)tests/support/install.sh coverage
 	$(Q)$(MAKE) --no-print-directory COVERAGE=1 BUILD=$(BUILD)-coverage test
 	$(Q)lcov -q -c -d $(BUILD)-coverage -o $(BUILD)-coverage/lcov.info --include '$(CURDIR)/core/*'
 	$(Q)genhtml -q $(BUILD)-coverage/lcov.info -o $(BUILD)-coverage/html && lcov -q --summary $(BUILD)-coverage/lcov.info
 
 fuzz: ## Fuzz each parser of foreign bytes with libFuzzer (FOR=60s each, PATTERN= narrows)
+	$(Q)tests/support/install.sh test
 	$(Q)BUILD=$(BUILD)-fuzz FOR="$(FOR)" PATTERN="$(PATTERN)" tests/fuzz/run.sh
 
 install: all ## Install program, completion and manual below PREFIX (/usr/local)

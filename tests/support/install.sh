@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what building or testing needs, through apt alone; does nothing twice. Usage: install.sh build|test
+# Installs what building or testing needs, through apt alone; does nothing twice. Usage: install.sh build|test|coverage
 # Leaves no service enabled or running: a policy-rc.d stands while packages are installed, then goes.
 set -eu
 
@@ -9,7 +9,8 @@ test="$build libcmocka-dev clang libclang-rt-14-dev cppcheck universal-ctags sql
 case "${1:-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
-*) echo "usage: install.sh build|test" >&2; exit 64 ;;
+coverage) wanted="$test lcov" ;;
+*) echo "usage: install.sh build|test|coverage" >&2; exit 64 ;;
 esac
 
 missing=
