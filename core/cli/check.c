@@ -12,6 +12,7 @@ struct checked {
     int worst;
     size_t warnings, errors;
     const char *where; /* of the findings of a source */
+    char workspace[STORE_ID_SIZE];
     struct rules *rules;
 };
 
@@ -114,7 +115,7 @@ check_source(struct checked *c, const char *folder, const struct config_source *
         .options = source->options,
         .common = source->common,
         .workspace = folder,
-        .workspace_id = "",
+        .workspace_id = c->workspace,
         .schemas = schemas,
     };
     plan.rule_table_count = rules_tables(c->rules, source->name, &plan.rule_tables);
@@ -130,7 +131,10 @@ static void
 check_sources(struct checked *c, const char *folder, struct workspace_check *check,
               const char *only)
 {
+    char data[PATH_MAX + 8];
     struct schema_set *schemas = schema_set_new(NULL, NULL);
+    snprintf(data, sizeof(data), "%s/data", folder);
+    store_peek_workspace_id(data, c->workspace);
     for (size_t i = 0; i < check->config.source_count; i++)
         if (!only || strcmp(check->config.sources[i].name, only) == 0)
             check_source(c, folder, &check->config.sources[i], schemas);

@@ -8,6 +8,7 @@
 
 #define BACKOFF_FIRST (CLOCK_SECOND / 10)
 #define BACKOFF_LAST  (30 * CLOCK_SECOND)
+#define PERSON_WAIT   (5 * CLOCK_SECOND) /* between looks whether somebody mended it */
 #define WAITS         8
 #define STOP_WAIT     CLOCK_SECOND /* for the commits of what was handed over */
 
@@ -106,8 +107,14 @@ give_up_history(struct source *s, const struct error *why)
 static void
 wait_for_person(struct source *s, const struct error *why)
 {
-    source_set_state(s, SOURCE_LOST, why);
-    log_failure(LOG_ERROR, s->component, why);
+    struct error own = *why;
+    if (!own.hint[0])
+        error_hint(&own,
+                   "to go on with a gap from here: on_lost = \"accept\" in source \"%s\" of "
+                   "tidegate.lua, and start again",
+                   s->plan.name);
+    source_set_state(s, SOURCE_LOST, &own);
+    log_failure(LOG_ERROR, s->component, &own);
     while (!stopping(s))
         wait_out(s, 3600 * CLOCK_SECOND);
 }
@@ -135,7 +142,8 @@ after_failure(struct source *s, const struct error *err)
         wait_for_person(s, err);
     } else if (needs_person(err->class)) {
         report(s, SOURCE_FAILED, err);
-        wait_out(s, BACKOFF_LAST);
+        /* A server may lock out who knocks with a wrong password too often. */
+        wait_out(s, err->class == ERROR_DENIED ? BACKOFF_LAST : PERSON_WAIT);
     } else {
         report(s, SOURCE_CONNECTING, err);
         back_off(s);

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
@@ -260,6 +261,23 @@ const char *
 store_workspace_id(struct store *s)
 {
     return s->workspace;
+}
+
+void
+store_peek_workspace_id(const char *folder, char out[STORE_ID_SIZE])
+{
+    char path[PATH_MAX];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    out[0] = '\0';
+    snprintf(path, sizeof(path), "%s/tidegate.db", folder);
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'workspace'", -1, &q, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(q) == SQLITE_ROW)
+        snprintf(out, STORE_ID_SIZE, "%s", (const char *)sqlite3_column_text(q, 0));
+    sqlite3_finalize(q);
+    sqlite3_close(db);
 }
 
 sqlite3 *

@@ -46,6 +46,9 @@ int store_reset_journal(const char *folder, struct error *err) must_check;
 struct journal *store_journal(struct store *s);
 struct schema_set *store_schemas(struct store *s);
 const char *store_workspace_id(struct store *s); /* 16 hex digits, made once */
+/* The same without opening or locking anything, beside a running daemon too; "" if there is none. */
+#define STORE_ID_SIZE 17
+void store_peek_workspace_id(const char *folder, char out[STORE_ID_SIZE]);
 
 /* A unit of SQL that runs inside the group's transaction, on the store thread. Embedded in a struct
  * of whoever made it. `run` may run again after a rollback, so it must change nothing but the
