@@ -11,7 +11,7 @@ group_add(struct group *g, struct unit *u)
         g->units = memory_grow(g->units, g->capacity * sizeof(*g->units));
     }
     g->units[g->count++] = u;
-    g->bytes += u->bytes;
+    g->weight += u->weight;
     g->batches += u->batch != NULL;
 }
 
@@ -42,11 +42,11 @@ serve(struct store *s, struct store_producer *p)
     size_t share = 0;
 
     while (p->queue.first && is_servable(s, p->queue.first)) {
-        size_t bytes = p->queue.first->bytes;
-        if ((share > 0 && share + bytes > STORE_SHARE) ||
-            (g->count > 0 && g->bytes + bytes > STORE_GROUP))
+        size_t weight = p->queue.first->weight;
+        if ((share > 0 && share + weight > STORE_SHARE) ||
+            (g->count > 0 && g->weight + weight > STORE_GROUP))
             return;
-        share += bytes;
+        share += weight;
         take_first(s, p);
     }
 }
@@ -114,7 +114,7 @@ producers_gather(struct store *s, int64_t *wait)
 
     pthread_mutex_lock(&s->lock);
     ensure(g->count == 0);
-    g->bytes = g->batches = 0;
+    g->weight = g->batches = 0;
     g->drop = take_dropped(s);
     *wait = g->drop ? 0 : time_left(s);
     if (!g->drop && *wait == 0) {

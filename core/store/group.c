@@ -194,7 +194,7 @@ write_blocks(struct store *s, struct error *err)
 static void
 poke_housekeeping(struct store *s)
 {
-    s->journal_poked += (int64_t)s->group.bytes;
+    s->journal_poked += (int64_t)s->group.weight;
     if (s->journal_poked < housekeeping_interval(s))
         return;
     s->journal_poked = 0;

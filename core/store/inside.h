@@ -25,7 +25,8 @@ struct unit {
     struct batch *batch; /* NULL once it is settled */
     struct store_work *work;
     uint64_t number;
-    size_t bytes;
+    size_t bytes;  /* in memory: fills the queue */
+    size_t weight; /* on disk: fills a group */
     bool lazy, essential;
     bool impatient; /* of store_run_now: given up when the disk is full */
     bool settled;   /* durable or given up */
@@ -51,7 +52,7 @@ struct store_producer {
 struct group {
     struct unit **units;
     size_t count, capacity;
-    size_t bytes;
+    size_t weight;
     size_t batches;
     bool drop; /* they can't be committed and are given up: a producer is closing */
 };

@@ -114,6 +114,7 @@ give(struct store_producer *p, const struct unit *draft, uint64_t *number)
     *u = *draft;
     u->producer = p;
     u->bytes += sizeof(*u);
+    u->weight += sizeof(*u); /* small ones are not free either */
     pthread_mutex_lock(&s->lock);
     bool room = p->bytes == 0 || p->bytes + u->bytes <= p->limit;
     bool taken = room && producer_allows(s, u) && !s->stopping && !p->closing;
@@ -134,7 +135,11 @@ give(struct store_producer *p, const struct unit *draft, uint64_t *number)
 bool
 store_give_batch(struct store_producer *p, struct batch *batch, uint64_t *unit)
 {
-    struct unit u = {.batch = batch, .bytes = batch_bytes(batch)};
+    struct unit u = {
+        .batch = batch,
+        .bytes = batch_bytes(batch),
+        .weight = batch->body.size + batch->position.size,
+    };
 
     return give(p, &u, unit);
 }
@@ -145,6 +150,7 @@ store_give_work(struct store_producer *p, struct store_work *work, uint64_t *uni
     struct unit u = {
         .work = work,
         .bytes = work->bytes,
+        .weight = work->bytes,
         .lazy = work->lazy,
         .essential = work->essential,
         .impatient = p == p->store->commands,
