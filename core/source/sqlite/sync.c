@@ -158,7 +158,7 @@ list_ours(struct pass *p, const char *table, const char ***names, const char ***
     sqlite3_stmt *rows = call_prepare_text(
         p->db,
         "SELECT name, tbl_name, count(*) OVER () FROM main.sqlite_master WHERE type = 'trigger'"
-        " AND name GLOB '_tidegate_[ab][iud]_*' AND (?1 IS NULL OR tbl_name = ?1 COLLATE NOCASE)",
+        " AND name GLOB '_tidegate_[abr][iud]_*' AND (?1 IS NULL OR tbl_name = ?1 COLLATE NOCASE)",
         table, what, p->err);
     if (!rows)
         return -1;

@@ -16,6 +16,8 @@ static const struct {
     [TRIGGER_AFTER_INSERT] = {"_tidegate_ai_", "AFTER INSERT"},
     [TRIGGER_AFTER_UPDATE] = {"_tidegate_au_", "AFTER UPDATE"},
     [TRIGGER_AFTER_DELETE] = {"_tidegate_ad_", "AFTER DELETE"},
+    [TRIGGER_REPLACED_BY_INSERT] = {"_tidegate_ri_", "AFTER INSERT"},
+    [TRIGGER_REPLACED_BY_UPDATE] = {"_tidegate_ru_", "AFTER UPDATE"},
 };
 
 /* What is being written: one trigger of one table. */
@@ -272,6 +274,19 @@ put_candidates(struct writing *w, const struct table_unique *unique, const char 
     }
 }
 
+static void
+put_exists(struct writing *w, const struct table_unique *unique, bool update)
+{
+    struct buffer own;
+    buffer_init(&own, 1 << 20);
+    quote_identifier(&own, w->table->name);
+    put(w, "EXISTS (SELECT 1");
+    put_candidates(w, unique, needs_alias(w->table, unique) ? TABLE_SIDE : buffer_cstring(&own),
+                   update);
+    put(w, ")");
+    buffer_release(&own);
+}
+
 /* Copies them into pending, each once and as the newest. */
 static void
 put_copy(struct writing *w, const struct table_unique *unique, bool update)
@@ -349,13 +364,24 @@ body_before_update(struct writing *w)
 static void
 body_after_insert(struct writing *w)
 {
-    put_replaced(w, false);
-    put_copy_new(w);
     put_log(w, EVENT_INSERT, "NEW", NULL);
 }
 
 static void
 body_after_update(struct writing *w)
+{
+    put_log(w, EVENT_UPDATE, "NEW", "OLD");
+}
+
+static void
+body_replaced_by_insert(struct writing *w)
+{
+    put_replaced(w, false);
+    put_copy_new(w);
+}
+
+static void
+body_replaced_by_update(struct writing *w)
 {
     put_replaced(w, true);
     put(w, "  UPDATE " PENDING_SIDE " SET b = 0, k = ");
@@ -374,7 +400,6 @@ body_after_update(struct writing *w)
     put_same(w, PENDING_SIDE, "OLD");
     put(w, ";\n");
     put_copy_new(w);
-    put_log(w, EVENT_UPDATE, "NEW", "OLD");
 }
 
 static void
@@ -388,10 +413,56 @@ body_after_delete(struct writing *w)
     put_log(w, EVENT_DELETE, "OLD", NULL);
 }
 
-static void (*const bodies[TRIGGER_KINDS])(struct writing *w) = {
-    [TRIGGER_BEFORE_INSERT] = body_before_insert, [TRIGGER_BEFORE_UPDATE] = body_before_update,
-    [TRIGGER_BEFORE_DELETE] = put_busy,           [TRIGGER_AFTER_INSERT] = body_after_insert,
-    [TRIGGER_AFTER_UPDATE] = body_after_update,   [TRIGGER_AFTER_DELETE] = body_after_delete,
+/* When a trigger has something to do, beyond there being room in the log. */
+static void
+when_candidates(struct writing *w, bool update)
+{
+    put(w, " AND (");
+    if (!w->table->without_rowid)
+        put_exists(w, NULL, update);
+    for (size_t i = 0; i < w->table->unique_count; i++) {
+        put(w, i || !w->table->without_rowid ? "\n  OR " : "");
+        put_exists(w, &w->table->uniques[i], update);
+    }
+    put(w, ")");
+}
+
+static void
+when_insert_replaces(struct writing *w)
+{
+    when_candidates(w, false);
+}
+
+static void
+when_update_replaces(struct writing *w)
+{
+    /* Marking the copy busy is needed for every change of a row that others refer to. */
+    if (!w->table->parent)
+        when_candidates(w, true);
+}
+
+static void
+when_pending(struct writing *w)
+{
+    if (w->table->before)
+        return;
+    put(w, " AND EXISTS (SELECT 1 FROM " PENDING_SIDE " WHERE ");
+    put_of_table(w);
+    put(w, ")");
+}
+
+static const struct {
+    void (*when)(struct writing *w); /* or NULL */
+    void (*body)(struct writing *w);
+} texts[TRIGGER_KINDS] = {
+    [TRIGGER_BEFORE_INSERT] = {when_insert_replaces, body_before_insert},
+    [TRIGGER_BEFORE_UPDATE] = {when_update_replaces, body_before_update},
+    [TRIGGER_BEFORE_DELETE] = {when_pending, put_busy},
+    [TRIGGER_AFTER_INSERT] = {NULL, body_after_insert},
+    [TRIGGER_AFTER_UPDATE] = {NULL, body_after_update},
+    [TRIGGER_AFTER_DELETE] = {NULL, body_after_delete},
+    [TRIGGER_REPLACED_BY_INSERT] = {when_pending, body_replaced_by_insert},
+    [TRIGGER_REPLACED_BY_UPDATE] = {when_pending, body_replaced_by_update},
 };
 
 static bool
@@ -471,8 +542,11 @@ trigger_text(struct buffer *out, enum trigger_kind kind, const struct table *tab
     put(&w, " ON ");
     put_name(&w, table->name);
     put(&w, "\nWHEN (SELECT stop FROM _tidegate_meta) >"
-            " ifnull((SELECT max(id) FROM _tidegate_log), 0)\nBEGIN\n");
-    bodies[kind](&w);
+            " ifnull((SELECT max(id) FROM _tidegate_log), 0)");
+    if (texts[kind].when)
+        texts[kind].when(&w);
+    put(&w, "\nBEGIN\n");
+    texts[kind].body(&w);
     put(&w, "END");
 }
 

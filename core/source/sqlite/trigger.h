@@ -33,6 +33,9 @@ enum trigger_kind {
     TRIGGER_AFTER_INSERT,
     TRIGGER_AFTER_UPDATE,
     TRIGGER_AFTER_DELETE,
+    /* Made later than the two that log, and so fired before them: */
+    TRIGGER_REPLACED_BY_INSERT,
+    TRIGGER_REPLACED_BY_UPDATE,
     TRIGGER_KINDS,
 };
 

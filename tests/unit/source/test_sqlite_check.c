@@ -288,7 +288,7 @@ test_triggers_list_sync_remove(void **state)
     assert_told(&told, "u: installed");
     end(&told);
     assert_int_equal(installed(&f, &told, SOURCE_REMOVE, "a\"b", true), 0);
-    assert_int_equal(told.rows, 5);
+    assert_int_equal(told.rows, 7);
     assert_told(&told, "DROP TRIGGER IF EXISTS main.\"_tidegate_ai_a\"\"b\"");
     end(&told);
     assert_int_equal(installed(&f, &told, SOURCE_REMOVE, "a\"b", false), 0);
@@ -323,7 +323,7 @@ test_printed_statements_run(void **state)
     assert_int_equal(sqlite3_exec(f.db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite_fixture_int(&f, "SELECT count(*) FROM sqlite_master WHERE type ="
                                             " 'trigger'"),
-                     5);
+                     7);
     end(&told);
     sqlite_fixture_exec(&f, "DROP TABLE t");
     sqlite_fixture_close(&f);

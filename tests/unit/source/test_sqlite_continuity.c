@@ -115,7 +115,7 @@ static const struct {
     {"DELETE FROM _tidegate_meta", "was emptied"},
     {"DROP TABLE _tidegate_log; DROP TABLE _tidegate_meta; DROP TRIGGER _tidegate_bi_t;"
      "DROP TRIGGER _tidegate_bu_t; DROP TRIGGER _tidegate_ai_t; DROP TRIGGER _tidegate_au_t;"
-     "DROP TRIGGER _tidegate_ad_t",
+     "DROP TRIGGER _tidegate_ad_t; DROP TRIGGER _tidegate_ri_t; DROP TRIGGER _tidegate_ru_t",
      "was removed"},
     {"INSERT INTO t(a) VALUES (1), (2), (3); DELETE FROM _tidegate_log WHERE id = 2",
      "were removed by somebody"},
