@@ -38,6 +38,7 @@ struct consumer {
     uint64_t next;              /* the next lsn to decide */
     uint64_t given;             /* the newest lsn that the store was given as checkpoint */
     int64_t waiting_since;      /* clock_mono since when next - 1 is ahead of given; 0: it is not */
+    bool lost;                  /* a draft was dropped: recover before anything else is read */
     struct outbox_draft *draft;
     struct arena arena; /* of one event */
     struct {
@@ -98,10 +99,10 @@ unit_done(struct store_work *work, const struct error *err)
     struct unit *u = container_of(work, struct unit, work);
     struct consumer *c = u->consumer;
     if (!err) {
-        atomic_store(&c->checkpoint, u->lsn);
-        store_checkpoint_done(c->store, c->name, u->lsn);
         if (u->draft)
             outbox_draft_done(u->draft);
+        store_checkpoint_done(c->store, c->name, u->lsn);
+        atomic_store(&c->checkpoint, u->lsn);
     } else {
         uint64_t none = 0;
         atomic_compare_exchange_strong(&c->poisoned, &none, u->lsn);
@@ -149,6 +150,7 @@ give_draft(struct consumer *c)
     while (!give(c, u)) {
         wake_wait(&c->wake, CLOCK_SECOND);
         if (atomic_load(&c->stopping) || atomic_load(&c->poisoned)) {
+            c->lost = true; /* the unit that failed may yet be committed at its second try */
             outbox_draft_free(u->draft);
             free(u);
             return;
@@ -327,6 +329,7 @@ recover(struct consumer *c)
         wake_wait(&c->wake, RETRY_AFTER);
     outbox_draft_free(c->draft);
     c->draft = NULL;
+    c->lost = false;
     c->given = atomic_load(&c->checkpoint);
     c->waiting_since = 0;
     set_next(c, c->given + 1);
@@ -360,7 +363,7 @@ static void
 turn(struct consumer *c)
 {
     struct error err = {0};
-    if (atomic_load(&c->poisoned)) {
+    if (c->lost || atomic_load(&c->poisoned)) {
         recover(c);
         return;
     }

@@ -398,6 +398,75 @@ large_output_is_cut_into_units(void **state)
     free(list);
 }
 
+struct statement {
+    struct store_work work;
+    const char *sql;
+};
+
+static int
+run_statement(struct store_work *work, sqlite3 *db, struct error *err)
+{
+    struct statement *s = container_of(work, struct statement, work);
+    if (sqlite3_exec(db, s->sql, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    return error_set(err, ERROR_INTERNAL, "%s", sqlite3_errmsg(db));
+}
+
+static void
+done_statement(struct store_work *work, const struct error *err)
+{
+    (void)err;
+    free(container_of(work, struct statement, work));
+}
+
+static void
+run_sql(struct bench *b, const char *sql)
+{
+    struct error err = {0};
+    struct statement *s = memory_zero(sizeof(*s));
+    s->sql = sql;
+    s->work = (struct store_work){.run = run_statement, .done = done_statement, .bytes = 1};
+    if (store_run_now(b->rig.store, &s->work, &err) != 0)
+        fail_error(&err);
+}
+
+/* A unit that the database refuses: said, tried again, and nothing behind it is committed before.
+ */
+static void
+a_refused_unit_is_tried_again(void **state)
+{
+    struct bench *b = *state;
+    run_sql(b, "CREATE TRIGGER no BEFORE INSERT ON out_block BEGIN SELECT RAISE(ABORT, 'no'); END");
+    start(b, all);
+    insert(b, 5, 1);
+    for (int i = 0; i < 10000 && status_of(b).error.class == ERROR_NONE; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_not_equal(status_of(b).error.class, ERROR_NONE);
+    insert(b, 5, 1);
+    assert_int_equal(status_of(b).checkpoint, 0);
+    run_sql(b, "DROP TRIGGER no");
+    settle(b);
+    assert_int_equal(status_of(b).error.class, ERROR_NONE);
+    assert_taken_numbers(b, 10);
+}
+
+static void
+rules_wait_while_the_disk_is_low(void **state)
+{
+    struct bench *b = *state;
+    insert(b, 5, 1);
+    store_producer_close(b->source);
+    rig_close(&b->rig, true);
+    b->rig.store_options.disk_mark = INT64_MAX / 4;
+    rig_open(&b->rig);
+    b->source = store_producer_open(b->rig.store, "source/shop", 0, &b->wake);
+    start(b, all);
+    for (int i = 0; i < 10000 && status_of(b).error.class == ERROR_NONE; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_equal(status_of(b).error.class, ERROR_FULL);
+    assert_int_equal(status_of(b).position, 0);
+}
+
 int
 main(void)
 {
@@ -415,6 +484,8 @@ main(void)
         cmocka_unit_test_setup_teardown(a_block_whose_records_do_not_add_up_is_left, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(large_output_is_cut_into_units, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_refused_unit_is_tried_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(rules_wait_while_the_disk_is_low, setup, teardown),
     };
     struct log_options quiet = {.level = LOG_ERROR, .path = "/dev/null", .keep = 1};
     struct error err = {0};
