@@ -32,6 +32,8 @@ struct outbox_queue *outbox_attach(struct outbox *o, const char *channel,
                                    const struct channel_common *common,
                                    struct error *err) must_check;
 struct channel_feed outbox_feed(struct outbox_queue *q);
+/* Poked from the store's thread too: free the channel after store_stop, or while nothing commits.
+ */
 void outbox_bind(struct outbox_queue *q, struct channel *channel);
 
 /* Hands over the marks of the last answers. From main, between the stop of the channels and the

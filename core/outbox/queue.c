@@ -14,8 +14,9 @@ enum {
 void
 queue_poke(struct outbox_queue *q)
 {
-    if (q->channel)
-        channel_poke(q->channel);
+    struct channel *channel = atomic_load(&q->channel);
+    if (channel)
+        channel_poke(channel);
 }
 
 void

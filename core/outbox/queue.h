@@ -8,6 +8,7 @@
 #ifndef OUTBOX_QUEUE_H
 #define OUTBOX_QUEUE_H
 
+#include <stdatomic.h>
 #include "base/clock.h"
 #include "outbox/out_block.h"
 #include "outbox/chain.h"
@@ -71,8 +72,8 @@ struct outbox_queue {
     char name[64];
     char component[80]; /* "outbox/NAME", for the log */
     struct channel_common common;
-    struct channel *channel; /* NULL until bound */
-    bool in_order;           /* several of one key may go out in one take */
+    _Atomic(struct channel *) channel; /* NULL until bound */
+    bool in_order;                     /* several of one key may go out in one take */
     unsigned index;
 
     pthread_mutex_t lock; /* guards the first group */

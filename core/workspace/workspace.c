@@ -335,6 +335,8 @@ workspace_stop(struct workspace *w)
     for (size_t i = 0; w->channels && i < w->config.channel_count; i++)
         if (w->channels[i].channel)
             channel_stop(w->channels[i].channel);
+    if (w->outbox)
+        outbox_flush(w->outbox);
     store_stop(w->store);
     w->started = 0;
 }

@@ -157,7 +157,7 @@ test_blocks_are_rewritten(void **state)
     assert_int_equal(rig_sql(r, "SELECT sum(n) FROM out_block"), EVENTS);
     assert_int_equal(rig_sql(r, "SELECT min(n) > 0 AND max(bytes) < 262144 + 4096 FROM out_block"),
                      1);
-    assert_true(r->q->bytes == rig_sql(r, "SELECT sum(bytes) FROM out_block"));
+    assert_true(rig_status(r, 0).bytes == rig_sql(r, "SELECT sum(bytes) FROM out_block"));
     assert_true(rig_sql(r, "SELECT count(*) FROM out_block WHERE min_lsn = 0") > 10);
     /* The ring still has the references: they are read again as copies. */
     take_events(r, 0, EVENTS / 2);
