@@ -14,9 +14,10 @@
 #include "channel/channel_driver.h"
 
 enum {
-    WRITE_AT = 1 << 20,     /* what has gathered is written from here on */
-    LINES_MOST = 1 << 30,   /* a single line can't be larger */
-    STEP = 64 * 1024,       /* of looking back for a line's end */
+    WRITE_AT = 1 << 20,   /* what has gathered is written from here on */
+    LINES_MOST = 1 << 30, /* a single line can't be larger */
+    STEP = 64 * 1024,     /* of looking back for a line's end; whole pages */
+    PAGE = 4096,
     TORN_CHECKED = 16 << 20 /* an unfinished line beyond it is torn, whatever stands in it */
 };
 
@@ -93,11 +94,63 @@ is_torn(const struct state *state, int64_t from)
     return torn;
 }
 
+/* Does the run of zeros that begins at `at` look like lost pages, that is, does it end with one? */
+static bool
+is_lost(const struct state *state, const char *bytes, int64_t start, size_t size, size_t at)
+{
+    while (at < size && bytes[at] == '\0')
+        at++;
+    int64_t end = start + (int64_t)at;
+    return at == size || end % PAGE == 0 || end == state->size;
+}
+
+/* Where the first line with lost pages begins: a power cut may take pages that were written and not
+ * synced, and leave later ones. No line from there on was answered, so all of them come again. The
+ * size if there is none, -1 on failure. */
+static int64_t
+first_hole(const struct state *state, struct error *err)
+{
+    char bytes[STEP];
+    int64_t line = state->size > TORN_CHECKED ? state->size - TORN_CHECKED : 0;
+    for (int64_t start = line; start < state->size; start += STEP) {
+        size_t want = state->size - start < STEP ? (size_t)(state->size - start) : STEP;
+        int64_t got = file_read(state->fd, bytes, want, start, state->path, err);
+        if (got < 0)
+            return -1;
+        for (size_t i = 0; i < (size_t)got; i++) {
+            if (bytes[i] == '\n')
+                line = start + (int64_t)i + 1;
+            else if (bytes[i] == '\0' && is_lost(state, bytes, start, (size_t)got, i))
+                return line;
+        }
+    }
+    return state->size;
+}
+
+static int
+cut_holes(struct channel_context *context, struct error *err)
+{
+    struct state *state = context->state;
+    int64_t from = first_hole(state, err);
+    if (from < 0)
+        return -1;
+    if (from == state->size)
+        return 0;
+    log_info(context->component, "%s: cut off %lld bytes from where a power cut left empty pages",
+             state->path, (long long)(state->size - from));
+    if (file_truncate(state->fd, from, state->path, err) != 0)
+        return -1;
+    state->size = from;
+    return 0;
+}
+
 /* A message whose line a crash tore was never marked as delivered, so it comes again. */
 static int
 mend(struct channel_context *context, struct error *err)
 {
     struct state *state = context->state;
+    if (cut_holes(context, err) != 0)
+        return -1;
     int64_t from = last_line(state, err);
     if (from < 0)
         return -1;
