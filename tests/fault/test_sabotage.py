@@ -27,9 +27,10 @@ def confirmed_early(rig, sabotage):
     """The change log is pruned by what was confirmed, and the kill comes before the sync."""
     writer = rig.begin(writers=1, paused=True)[0]
     rig.workspace.stop()
-    for n in range(8):
-        writer.big(2600, 300)
-        rig.workspace.start(sabotage=sabotage, fault="journal.before_sync:%d" % (2 + n % 4), wait=False)
+    for n in range(3):
+        # Rows that the store takes longer to write than the source to read: its queue fills.
+        writer.big(4000, 2000)
+        rig.workspace.start(sabotage=sabotage, fault="journal.before_sync:%d" % (6 + 3 * n), wait=False)
         rig.workspace.wait_end(3)
         rig.workspace.kill()
     return rig.finish(seconds=PATIENCE)
