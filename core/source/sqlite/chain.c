@@ -10,15 +10,15 @@ cell_hash(const struct cell *cell, uint64_t seed)
                 : hash64_seed(&cell->integer, sizeof cell->integer, seed);
 }
 
-/* SQLite lets many rows have NULL in their primary key: those can't be told apart. */
+/* Can the row be told apart? SQLite lets many rows have NULL in their primary key. */
 static bool
-has_null_key(const struct event *e, const struct row *row)
+is_known(const struct event *e, const struct row *row)
 {
     for (unsigned i = 0; row->present && i < e->schema->key_count; i++) {
         if (row->cells[e->schema->key[i]].kind == CELL_NULL)
-            return true;
+            return false;
     }
-    return false;
+    return row->present && e->schema->key_count > 0;
 }
 
 static uint64_t
@@ -44,16 +44,14 @@ chain_follow(struct chain *chain, const struct event *e)
 {
     const struct row *after = &e->rows[EVENT_NEW], *before = &e->rows[EVENT_OLD];
     bool right = true;
-    if (e->schema->key_count == 0 || has_null_key(e, before) || has_null_key(e, after))
-        return true;
-    if (before->present) {
+    if (is_known(e, before)) {
         uint64_t key = key_hash(e, before);
         size_t at = key % CHAIN_ROWS;
         right = chain->rows[at].key != key || chain->rows[at].row == row_hash(before);
         chain->rows[at].key = key;
         chain->rows[at].row = 0;
     }
-    if (after->present) {
+    if (is_known(e, after)) {
         uint64_t key = key_hash(e, after);
         size_t at = key % CHAIN_ROWS;
         bool fresh =
