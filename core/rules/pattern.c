@@ -33,14 +33,13 @@ find_separator(struct slice text, char byte)
 static int
 check_source(const struct pattern *p, const struct rules_world *world, struct error *err)
 {
-    if (slice_is(p->source, "tidegate"))
-        return error_set(err, ERROR_REFUSED,
-                         "Tidegate's own events (source \"tidegate\") are not built yet");
     if (text_has_glob(p->source))
         return 0;
     for (size_t i = 0; i < world->source_count; i++)
         if (slice_is(p->source, world->sources[i]))
             return 0;
+    if (slice_is(p->source, "tidegate"))
+        return error_set(err, ERROR_REFUSED, "there are no events of source \"tidegate\" here");
     const char *near =
         text_suggest(p->source, world->sources, world->source_count, sizeof(world->sources[0]));
     error_set(err, ERROR_DATA, "there is no source \"%.*s\"", (int)p->source.size, p->source.data);

@@ -100,7 +100,7 @@ wrong_patterns_are_errors_that_help(void **state)
         {"shpo:orders", "no source \"shpo\"", "did you mean \"shop\"?"},
         {"warehouse:orders", "no source \"warehouse\"", "source(\"warehouse\""},
         {"docs:orders", "no default schema", "docs:SCHEMA.orders"},
-        {"tidegate:main.dead_letter", "not built yet", ""},
+        {"tidegate:main.dead_letter", "no events of source \"tidegate\"", ""},
     };
     (void)state;
     for (size_t i = 0; i < countof(rows); i++) {
