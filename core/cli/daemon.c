@@ -16,9 +16,11 @@
 #include "base/text.h"
 #include "server/control.h"
 #include "server/http.h"
+#include "workspace/alarms.h"
 
 #define STOP_MOST   4500000 /* µs; a kill is safe, so is leaving */
 #define PORTS_TRIED 100
+#define LOOK_EVERY  1000 /* ms between looks for what to alarm about */
 #define SETTLE_MOST (5 * CLOCK_SECOND)
 #define SETTLE_LOOK (5 * 1000)
 
@@ -91,7 +93,7 @@ open_signals(sigset_t *before)
 }
 
 static void
-wait_for_end(int fd, int64_t run_for)
+wait_for_end(int fd, int64_t run_for, struct alarms *alarms)
 {
     int64_t end = run_for ? clock_mono() + run_for : INT64_MAX;
     struct signalfd_siginfo info;
@@ -100,8 +102,10 @@ wait_for_end(int fd, int64_t run_for)
         int64_t left = run_for ? (end - clock_mono()) / 1000 : -1;
         if (run_for && left <= 0)
             return;
-        if (poll(&p, 1, left > 60000 ? 60000 : (int)left) <= 0)
+        if (poll(&p, 1, left >= 0 && left < LOOK_EVERY ? (int)left : LOOK_EVERY) <= 0) {
+            alarms_look(alarms);
             continue;
+        }
         if (read(fd, &info, sizeof(info)) != sizeof(info))
             continue;
         if (info.ssi_signo != SIGHUP)
@@ -127,6 +131,7 @@ bind_port(const struct daemon_options *options, const struct settings *settings,
 /* The running parts, undone in reverse by daemon_end. */
 struct daemon {
     struct workspace *workspace;
+    struct alarms *alarms;
     struct http_server *http;
     struct control *control;
     char port_path[300];
@@ -156,6 +161,7 @@ begin(struct daemon *d, const struct daemon_options *options, struct error *err)
     if (!d->http)
         return -1;
     workspace_set_port(d->workspace, port);
+    d->alarms = alarms_new(d->workspace);
     d->control = control_open(d->workspace, err);
     if (!d->control || workspace_start(d->workspace, err) != 0)
         return -1;
@@ -182,6 +188,7 @@ end(struct daemon *d)
     if (d->workspace)
         workspace_stop(d->workspace);
     http_close(d->http);
+    alarms_free(d->alarms);
     workspace_close(d->workspace);
     if (d->port_path[0])
         unlink(d->port_path);
@@ -199,7 +206,7 @@ daemon_run(const struct daemon_options *options, struct error *err)
         return error_errno(err, ERROR_SYSTEM, errno, "signalfd");
     int result = begin(&d, options, err);
     if (result == 0) {
-        wait_for_end(fd, options->run_for);
+        wait_for_end(fd, options->run_for, d.alarms);
         log_info("main", "stopping");
     }
     end(&d);

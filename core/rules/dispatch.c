@@ -23,12 +23,27 @@ event_id_of(struct rules *r, struct event *e)
     return buffer_view(&r->event_id);
 }
 
+/* What Tidegate says of a channel of its own never goes out through that channel (language.md §13).
+ */
+static bool
+complains_about(struct event *e, struct slice channel)
+{
+    if (!slice_is(e->schema->source, "tidegate"))
+        return false;
+    const struct cell *subject = event_value(e, EVENT_NEW, 0);
+    bool of_channel =
+        slice_is(e->schema->table, "channel_broken") || slice_is(e->schema->table, "dead_letter");
+    return of_channel && subject->kind == CELL_TEXT && slice_equal(subject->text, channel);
+}
+
 /* Puts one message into the draft under the limits that hold for all of a rule. */
 static int
 put(struct rules *r, struct outbox_message *m, struct slice channel, struct error *err)
 {
     struct rules_run *run = &r->run;
     const char *name = run->rule->origin->name;
+    if (complains_about(run->event, channel))
+        return 0;
     if (run->sends >= RULES_SENDS)
         return error_set(err, ERROR_DATA, "more than %d messages for one event", RULES_SENDS);
     run->bytes += m->body.size + m->options.size;

@@ -96,7 +96,9 @@ pattern_match(const struct pattern *p, const struct rules_world *world, const st
 {
     if (op == EVENT_GAP && slice_is(schema->source, "journal"))
         return true;
-    if (!text_glob(p->source, schema->source))
+    /* Tidegate's own events come only when they are named: `*:*` means databases. */
+    if (slice_is(schema->source, "tidegate") ? !slice_is(p->source, "tidegate")
+                                             : !text_glob(p->source, schema->source))
         return false;
     if (p->everything || (op == EVENT_GAP && !schema->table.size))
         return true;

@@ -53,25 +53,15 @@ static void
 fill_world(struct checker *c, struct rules_world *world)
 {
     struct config *config = &c->check->config;
-    const char **names = arena_zero(&config->arena, (config->source_count + 1) * sizeof(*names));
-    const char **schemas =
-        arena_zero(&config->arena, (config->source_count + 1) * sizeof(*schemas));
-    for (size_t i = 0; i < config->source_count; i++) {
-        names[i] = config->sources[i].name;
-        schemas[i] = config->sources[i].driver->default_schema;
-    }
     c->plans = arena_zero(&config->arena, (config->channel_count + 1) * sizeof(*c->plans));
     for (size_t i = 0; i < config->channel_count; i++)
         c->plans[i] = (struct channel_plan){.name = config->channels[i].name,
                                             .driver = config->channels[i].driver,
                                             .options = config->channels[i].options,
                                             .common = config->channels[i].common};
-    *world = (struct rules_world){.sources = names,
-                                  .source_schemas = schemas,
-                                  .source_count = config->source_count,
-                                  .channel = world_channel,
-                                  .channel_suggest = world_suggest,
-                                  .context = c};
+    *world = (struct rules_world){
+        .channel = world_channel, .channel_suggest = world_suggest, .context = c};
+    config_name_sources(config, world);
 }
 
 int

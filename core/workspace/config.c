@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "channel/channel_driver.h"
+#include "rules/rules.h"
 #include "script/vm.h"
 #include "source/source_driver.h"
 #include "store/store.h"
@@ -71,6 +72,13 @@ const struct option settings_rows[] = {
      .offset = AT(consumer_expiry),
      .fallback = "7d",
      .help = "a consumer unseen for so long no longer holds the journal"},
+    {.name = "consumer_lag_alert",
+     .kind = OPTION_INT,
+     .offset = AT(consumer_lag_alert),
+     .fallback = "10000",
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "a consumer this many events behind is told of by the event consumer_lag"},
     {.name = "disk_mark",
      .kind = OPTION_SIZE,
      .offset = AT(disk_mark),
@@ -93,7 +101,6 @@ const struct option settings_rows[] = {
     {.name = "console", .flags = OPTION_LATER},
     {.name = "trusted_keys", .flags = OPTION_LATER},
     {.name = "pack_signatures", .flags = OPTION_LATER},
-    {.name = "consumer_lag_alert", .flags = OPTION_LATER},
     {.name = "vm_memory", .flags = OPTION_LATER},
     {.name = "journal", .flags = OPTION_LATER},
 };
@@ -357,4 +364,21 @@ config_find_channel(const struct config *c, struct slice name)
         if (slice_is(name, c->channels[i].name))
             return &c->channels[i];
     return NULL;
+}
+
+void
+config_name_sources(struct config *c, struct rules_world *world)
+{
+    size_t count = c->source_count + 1;
+    const char **names = arena_zero(&c->arena, count * sizeof(*names));
+    const char **schemas = arena_zero(&c->arena, count * sizeof(*schemas));
+    for (size_t i = 0; i < c->source_count; i++) {
+        names[i] = c->sources[i].name;
+        schemas[i] = c->sources[i].driver->default_schema;
+    }
+    names[c->source_count] = "tidegate";
+    schemas[c->source_count] = "main";
+    world->sources = names;
+    world->source_schemas = schemas;
+    world->source_count = count;
 }

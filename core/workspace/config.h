@@ -16,7 +16,8 @@ struct settings {
     } retention;
     int journal_full; /* enum journal_full */
     int64_t consumer_expiry;
-    int64_t disk_mark; /* bytes; 0: max(256 MiB, 2 %) */
+    int64_t consumer_lag_alert; /* events */
+    int64_t disk_mark;          /* bytes; 0: max(256 MiB, 2 %) */
     struct option_list allow_paths;
     bool allow_private;
 };
@@ -62,6 +63,11 @@ void config_release(struct config *c);
  * s->options and s->common. Texts live in `arena`. */
 int config_apply_source(const struct value *declared, const char *folder, struct config_source *s,
                         struct arena *arena, struct error *err) must_check;
+
+/* Fills in the sources that rules may name: those that are declared, and `tidegate`, our own
+ * events. The lists live in the configuration's arena. */
+struct rules_world;
+void config_name_sources(struct config *c, struct rules_world *world);
 
 const struct config_source *config_find_source(const struct config *c, const char *name);
 const struct config_channel *config_find_channel(const struct config *c, struct slice name);

@@ -17,8 +17,9 @@ int registry_resume(struct store *store, const char *name, struct source_resume 
                     char gap[256], struct error *err) must_check;
 
 /* Marks every source that the store knows: its history ends here, for this reason. For `reset
- * --journal`, on the files alone, while nothing runs. *newest is the highest event number that journal
- * or store refer to. A journal that can't be read any more is no failure: that is what a reset is for. */
+ * --journal`, on the files alone, while nothing runs. *newest is the highest event number that
+ * journal or store refer to. A journal that can't be read any more is no failure: that is what a
+ * reset is for. */
 int registry_end_all(const char *data, const char *reason, uint64_t *newest,
                      struct error *err) must_check;
 

@@ -128,19 +128,10 @@ open_channels(struct workspace *w, struct error *err)
 }
 
 static struct rules *
-make_rules(const struct config *config, const struct scripts *scripts, struct rules_world *world,
+make_rules(struct config *config, const struct scripts *scripts, struct rules_world *world,
            rules_problem *problem, void *context, struct error *err)
 {
-    struct arena *arena = (struct arena *)&config->arena;
-    const char **names = arena_zero(arena, (config->source_count + 1) * sizeof(*names));
-    const char **schemas = arena_zero(arena, (config->source_count + 1) * sizeof(*schemas));
-    for (size_t i = 0; i < config->source_count; i++) {
-        names[i] = config->sources[i].name;
-        schemas[i] = config->sources[i].driver->default_schema;
-    }
-    world->sources = names;
-    world->source_schemas = schemas;
-    world->source_count = config->source_count;
+    config_name_sources(config, world);
     return rules_new(world, scripts->list, scripts->count, problem, context, err);
 }
 
