@@ -187,11 +187,13 @@ put_line(const char *path, const char *line)
 static bool
 enter_namespace(void)
 {
-    char map[32];
+    char users[32], groups[32];
 
-    snprintf(map, sizeof(map), "0 %u 1", getuid());
+    snprintf(users, sizeof(users), "0 %u 1", getuid());
+    snprintf(groups, sizeof(groups), "0 %u 1", getgid());
     if (unshare(CLONE_NEWNS) != 0 &&
-        (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !put_line("/proc/self/uid_map", map)))
+        (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !put_line("/proc/self/uid_map", users) ||
+         !put_line("/proc/self/setgroups", "deny") || !put_line("/proc/self/gid_map", groups)))
         return false;
     return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
