@@ -114,8 +114,11 @@ begin_log(struct source_context *context, struct error *err)
     }
     if (changelog_meta_read(state->db, context->plan, &state->meta, err) != 0)
         return -1;
-    state->at = (struct changelog_position){.incarnation = state->meta.incarnation,
-                                            .id = state->meta.start};
+    /* A new journal beside an old log: what was pruned is gone, what is there is read. */
+    bool pruned = state->meta.first > state->meta.start;
+    state->at =
+        (struct changelog_position){.incarnation = state->meta.incarnation,
+                                    .id = pruned ? state->meta.first - 1 : state->meta.start};
     return 0;
 }
 

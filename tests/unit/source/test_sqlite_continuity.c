@@ -64,6 +64,26 @@ test_prune_keeps_the_newest(void **state)
     sqlite_fixture_close(&f);
 }
 
+/* The journal was reset, the database was not: what the log still holds is read. */
+static void
+test_new_journal_beside_an_old_log(void **state)
+{
+    (void)state;
+    struct sqlite_fixture f;
+    open_with_table(&f, "wal");
+    insert_rows(&f, 20);
+    sqlite_fixture_wait(&f, 20);
+    until_rows(&f, 1);
+    sqlite_fixture_stop(&f);
+    insert_rows(&f, 2);
+    buffer_reset(&f.sink.position);
+    sqlite_fixture_start(&f);
+    sqlite_fixture_wait(&f, 23);
+    assert_true(slice_is(f.sink.events[20].event.position, "20"));
+    assert_true(slice_is(f.sink.events[22].event.position, "22"));
+    sqlite_fixture_close(&f);
+}
+
 static void
 test_prune_only_what_is_durable(void **state)
 {
@@ -283,6 +303,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prune_keeps_the_newest),
+        cmocka_unit_test(test_new_journal_beside_an_old_log),
         cmocka_unit_test(test_prune_only_what_is_durable),
         cmocka_unit_test(test_prune_above_size_while_busy),
         cmocka_unit_test(test_broken_history_is_lost),
