@@ -8,11 +8,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/power.h"
 
-enum mode { MODE_NONE, MODE_KILL, MODE_ERROR, MODE_ERRORS };
+enum mode { MODE_NONE, MODE_KILL, MODE_LATE, MODE_ERROR, MODE_ERRORS };
+
+static const struct timespec late = {.tv_nsec = 300 * 1000 * 1000};
 
 static struct {
     enum mode mode;
@@ -59,7 +62,8 @@ mode_of(const char *word, const char *text)
     static const struct {
         const char *word;
         enum mode mode;
-    } modes[] = {{"", MODE_KILL}, {":error", MODE_ERROR}, {":errors", MODE_ERRORS}};
+    } modes[] = {
+        {"", MODE_KILL}, {":late", MODE_LATE}, {":error", MODE_ERROR}, {":errors", MODE_ERRORS}};
     for (size_t i = 0; i < countof(modes); i++)
         if (strcmp(modes[i].word, word) == 0)
             return modes[i].mode;
@@ -135,8 +139,10 @@ void
 fault_pass(const char *name)
 {
     pthread_once(&once, read_environment);
-    if (plan.mode != MODE_KILL || passage(name) != plan.nth)
+    if ((plan.mode != MODE_KILL && plan.mode != MODE_LATE) || passage(name) != plan.nth)
         return;
+    if (plan.mode == MODE_LATE)
+        nanosleep(&late, NULL);
     note(name);
     power_cut();
     kill(getpid(), SIGKILL);

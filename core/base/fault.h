@@ -2,12 +2,16 @@
  * catch, and a disk that forgets what was not synced. Compiled in only with TIDEGATE_PROOF; in the
  * installed binary every macro here is nothing.
  *
- *   TIDEGATE_FAULT=name:N      kills the process (SIGKILL) at the Nth passage of that point, after
- *                              appending the name to $TIDEGATE_FAULT_LOG. name:N:error makes
- *                              fault_fails(name) true there once instead; name:N:errors from there
- * on. TIDEGATE_SABOTAGE=name     makes sabotage(name) true. TIDEGATE_POWER=seed        fault kills
- * also lose a random part, page by page, of what was written but not synced (base/file.h and SQLite
- * through the VFS of base/power.c).
+ *   TIDEGATE_FAULT=name:N    kills the process (SIGKILL) at the Nth passage of that point, after
+ *                            appending the name to $TIDEGATE_FAULT_LOG
+ *           name:N:late      the same, but that thread hangs there for 300 ms before, while the
+ *                            others go on
+ *           name:N:error     makes fault_fails(name) true there once
+ *           name:N:errors    and from there on
+ *   TIDEGATE_SABOTAGE=name   makes sabotage(name) true
+ *   TIDEGATE_POWER=seed      fault kills also lose a random part, page by page, of what was written
+ *                            but not synced (base/file.h and SQLite through the VFS of
+ * base/power.c)
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
