@@ -166,9 +166,9 @@ class Workspace:
         except ValueError:
             raise Failed("tidegate status: exit %d: %s" % (done.returncode, done.stderr.decode(errors="replace")))
 
-    def settled(self, newest):
+    def settled(self, newest, status=None):
         """Everything up to event `newest` is read, decided and delivered (or dead)."""
-        status = self.status()
+        status = status or self.status()
         if status["journal"]["newest_lsn"] < newest:
             return False
         if any(c["lag"] > 0 for c in status["consumers"] if c["enabled"]):
@@ -177,7 +177,10 @@ class Workspace:
 
     def wait_settled(self, newest, seconds=30):
         def over():
-            return not self.running() or self.settled(newest)
+            if not self.running():
+                return True
+            status = self.status()
+            return self.settled(newest, status) or any(s["state"] == "lost" for s in status["sources"])
         wait_until(over, seconds, 0.05)
         return self.running() and self.settled(newest)
 

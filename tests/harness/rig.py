@@ -75,7 +75,9 @@ rule("words", { on = "shop:%s", notify = "words", message = "edition %d: {{opera
         self.halt_writers()
         ledger = self.source.ledger()
         if not self.workspace.running():
-            self.workspace.start()
+            self.workspace.start(wait=False)
+        if not self.workspace.wait_alive(10):
+            return ["the daemon does not start: " + self.workspace.log_tail()]
         settled = self.workspace.wait_settled(len(ledger) + extra + gaps, seconds)
         problems = [] if settled else ["not settled: %s" % self.where()]
         events = self.workspace.events()
