@@ -154,6 +154,7 @@ record_of(struct outbox_draft *d, const struct outbox_message *m)
         .options = m->options,
     };
     memcpy(record.id, m->id, sizeof(record.id));
+    ensure(!reference || m->shape);
     if (reference)
         record.shape = use_shape(d, m->shape);
     return record;

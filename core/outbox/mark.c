@@ -240,10 +240,13 @@ done(struct store_work *work, const struct error *err)
 {
     struct mark *mark = container_of(work, struct mark, work);
     struct outbox_queue *q = mark->queue;
-    bool wake = mark->count > 0 || err;
+    bool wake = mark->count > 0 || mark->prune || err;
     pthread_mutex_lock(&q->lock);
     q->committed = mark->number;
-    q->pruning = q->pruning && !mark->prune;
+    if (mark->prune) {
+        q->pruning = false;
+        q->prune_more = mark->pruned == MARK_PRUNE;
+    }
     if (err) {
         q->mark_error = *err;
     } else {
@@ -267,7 +270,7 @@ mark_wants_prune(struct outbox_queue *q)
     pthread_mutex_lock(&q->lock);
     bool over = q->dead_bytes > q->outbox->options.dead_bytes;
     bool busy = q->pruning;
-    bool old = q->dead && mono - q->pruned_at >= QUEUE_PATIENCE;
+    bool old = q->dead && (q->prune_more || mono - q->pruned_at >= QUEUE_PATIENCE);
     pthread_mutex_unlock(&q->lock);
     return !busy && (over || old);
 }

@@ -184,12 +184,14 @@ park_soonest(struct outbox_queue *q)
     return soonest;
 }
 
-/* Does it wait for a parked message of its key, and so for long? */
+/* Does it wait for parked messages of its key only, and so for long? One that gets a row before an
+ * earlier one that has none would overtake it after a start. */
 static bool
 waits_long(const struct slot *slot)
 {
-    const struct item *head = chain_head(&slot->item);
-    return slot->item.state == ITEM_WAITING && head && head->parked;
+    const struct item *before = slot->item.before;
+    return slot->item.state == ITEM_WAITING && before && before->parked &&
+           chain_head(&slot->item)->state != ITEM_FLIGHT;
 }
 
 void

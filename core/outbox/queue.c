@@ -8,7 +8,7 @@
 
 enum {
     FLIGHT_KEEP = 64 * 1024, /* a flight that grew beyond this gives its memory back */
-    EXPIRE_ONCE = 256,       /* messages that are killed for age or size in one take */
+    EXPIRE_ONCE = 1024,      /* messages that are killed for age or size in one take */
 };
 
 void
@@ -270,23 +270,35 @@ take_some(struct outbox_queue *q, struct delivery **out, size_t room, int64_t no
     return count;
 }
 
-/* The oldest that are too old, or more than the channel may keep, become dead letters. */
+static const char *
+expired(struct outbox_queue *q, const struct item *item, int64_t now)
+{
+    pthread_mutex_lock(&q->lock);
+    bool over = q->common.max_bytes > 0 && q->bytes > q->common.max_bytes;
+    pthread_mutex_unlock(&q->lock);
+    if (over)
+        return "the queue is larger than max_bytes";
+    return too_old(q, item, now) ? "older than max_age" : NULL;
+}
+
+/* The oldest that are too old, or more than the channel may keep, become dead letters: some now,
+ * more at the next turn. */
 static void
 expire(struct outbox_queue *q, int64_t now)
 {
+    q->expiring = false;
     for (int i = 0; i < EXPIRE_ONCE; i++) {
         struct slot *slot = out_window_bottom(q);
-        if (!slot || slot->item.state != ITEM_WAITING)
+        bool waits = slot && slot->item.state == ITEM_WAITING;
+        const char *reason = waits ? expired(q, &slot->item, now) : NULL;
+        if (!reason)
             return;
-        pthread_mutex_lock(&q->lock);
-        bool over = q->common.max_bytes > 0 && q->bytes > q->common.max_bytes;
-        pthread_mutex_unlock(&q->lock);
-        if (!over && !too_old(q, &slot->item, now))
-            return;
-        park_kill(q, &slot->item,
-                  over ? "the queue is larger than max_bytes" : "older than max_age");
+        park_kill(q, &slot->item, reason);
         out_window_load(q, 1);
+        if (mark_full(q) && !mark_give(q))
+            break;
     }
+    q->expiring = true;
 }
 
 bool
@@ -356,7 +368,8 @@ static void
 try_later(struct outbox_queue *q, struct item *item, const struct channel_answer *answer)
 {
     retry_failed(q, answer);
-    if (q->breaker || (!item->parked && park_crowded(q))) {
+    /* Behind one of its key that failed in the same list it was not its turn. */
+    if (q->breaker || !chain_first(item) || (!item->parked && park_crowded(q))) {
         give_back(q, item);
         return;
     }

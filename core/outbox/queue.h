@@ -85,7 +85,8 @@ struct outbox_queue {
     uint64_t dead;
     int64_t dead_bytes;
     uint64_t pruned;
-    bool pruning; /* a mark that drops dead letters is under way: one at a time knows how many */
+    bool prune_more; /* the last one left some */
+    bool pruning;    /* a mark that drops dead letters is under way: one at a time knows how many */
     struct outbox_status status;
     uint64_t loaded_to, loaded_waiting; /* copies for the status */
     int64_t loaded_bytes;
@@ -127,6 +128,7 @@ struct outbox_queue {
     bool dirty;            /* the cursor or breaker changed since the last mark */
     uint64_t marks;        /* numbers given */
     uint64_t seen;         /* `committed`, as this thread saw it last */
+    bool expiring;         /* more are too old, or too much */
     int64_t pruned_at;     /* clock_mono, when dead letters were last looked at */
     int64_t complained_at; /* clock_mono of the last line about a dead letter */
     uint64_t complaints;   /* dead letters since */

@@ -60,6 +60,8 @@ static int64_t
 next_chance(struct outbox_queue *q, int64_t mono)
 {
     int64_t now = clock_now();
+    if (q->expiring)
+        return mono;
     if (q->throttled_until > mono)
         return q->throttled_until;
     if (q->breaker == BREAKER_DISABLED)

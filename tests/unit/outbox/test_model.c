@@ -174,26 +174,40 @@ find_dead(struct rig *r)
              0);
 }
 
-/* All below the cursor, and all that it says of above, is delivered, parked or dead. */
+/* The seqs that have a row. */
+static bool *
+list_parked(struct rig *r)
+{
+    sqlite3_stmt *rows;
+    bool *parked = memory_zero(MESSAGES + 1);
+    sqlite3 *db = store_reader(r->store, &rig_error);
+    rig_must(db && sqlite3_prepare_v2(db, "SELECT seq FROM out_parked", -1, &rows, NULL) == 0);
+    while (sqlite3_step(rows) == SQLITE_ROW)
+        parked[sqlite3_column_int64(rows, 0)] = true;
+    sqlite3_finalize(rows);
+    sql_close(db);
+    return parked;
+}
+
+/* All below the cursor, and all that it says of above, is delivered, parked or dead; and none has a
+ * row before an earlier one of its key that has none and is not done. */
 static void
 check_cursor(struct rig *r)
 {
-    sqlite3 *db = store_reader(r->store, &rig_error);
-    sqlite3_stmt *rows;
-    bool *known = memory_zero(MESSAGES + 1);
-    rig_must(db && sqlite3_prepare_v2(db, "SELECT seq FROM out_parked", -1, &rows, NULL) == 0);
-    while (sqlite3_step(rows) == SQLITE_ROW)
-        known[sqlite3_column_int64(rows, 0)] = true;
-    sqlite3_finalize(rows);
+    bool *parked = list_parked(r), open[KEYS] = {false};
     for (uint64_t seq = 1; seq <= r->q->done_seq + QUEUE_WINDOW && seq <= ledger->committed;
          seq++) {
         uint64_t bit = seq - r->q->done_seq - 1;
+        uint64_t key = ledger->messages[seq - 1].key;
         bool passed = seq <= r->q->done_seq || r->q->above[bit / 8] & 1u << bit % 8;
-        if (passed && !known[seq] && !ledger->messages[seq - 1].arrivals)
+        if (passed && !parked[seq] && !ledger->messages[seq - 1].arrivals)
             wrong("the cursor passed it", (unsigned)seq - 1);
+        if (parked[seq] && open[key] && !ledger->messages[seq - 1].freed)
+            wrong("parked before an earlier one of its key", (unsigned)seq - 1);
+        if (!passed)
+            open[key] = true;
     }
-    free(known);
-    sql_close(db);
+    free(parked);
 }
 
 static void
