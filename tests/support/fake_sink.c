@@ -14,6 +14,7 @@ fake_sink_init(struct fake_sink *sink)
     buffer_init(&sink->position, 1 << 16);
     sink->schemas = schema_set_new(NULL, NULL);
     sink->epoch = 1;
+    sink->events = memory_zero(FAKE_SINK_EVENTS * sizeof *sink->events);
 }
 
 void
@@ -38,10 +39,7 @@ take_event(struct fake_sink *sink, struct scan *records)
     static const struct event_shape shape;
     struct error err = {0};
     struct buffer json;
-    if (sink->count == sink->room) {
-        sink->room = sink->room ? sink->room * 2 : 64;
-        sink->events = memory_grow(sink->events, sink->room * sizeof *sink->events);
-    }
+    ensure(sink->count < FAKE_SINK_EVENTS);
     struct fake_event *out = &sink->events[sink->count];
     *out = (struct fake_event){0};
     if (codec_decode(records, sink->schemas, &sink->arena, &out->event, &err) != 0)

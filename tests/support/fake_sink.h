@@ -6,6 +6,9 @@
 #include "event/codec.h"
 #include "source/source.h"
 
+#define FAKE_SINK_EVENTS                                                                           \
+    65536 /* in all; events never move, so that a test may read the older ones */
+
 struct fake_event {
     struct event event; /* decoded; lives as long as the sink */
     char *json;         /* native form */
@@ -18,13 +21,13 @@ struct fake_sink {
     struct schema_set *schemas;
     struct arena arena;
     struct fake_event *events;
-    size_t count, room;
+    size_t count;
     size_t ticks; /* batches without events */
     char **kept;  /* records that events point into */
     size_t kept_count;
     uint64_t unit, committed;
-    bool hold; /* commits nothing */
-    bool full;
+    _Atomic bool hold; /* commits nothing */
+    _Atomic bool full;
     struct buffer position; /* of the newest batch */
     int64_t watermark;
     uint32_t epoch;

@@ -98,8 +98,9 @@ run_mode(const char *mode)
                   (long long)delays[COMMITS / 2], (long long)delays[COMMITS * 99 / 100],
                   (long long)delays[COMMITS - 1]);
     assert_int_equal(result.other, 0);
-    /* A read of ours that is preempted on a loaded machine can still meet a commit. */
-    assert_true(result.busy <= (strcmp(mode, "wal") == 0 ? 0 : COMMITS / 100));
+    /* A read of ours that is preempted on a loaded machine can still meet a commit; one at every
+     * event would meet a quarter of them. */
+    assert_true(result.busy <= (strcmp(mode, "wal") == 0 ? 0 : COMMITS / 20));
     /* Polling alone would take half a second; half of that is far from both. */
     assert_true(delays[COMMITS / 2] < CLOCK_SECOND / 4);
     close(writer.start);
