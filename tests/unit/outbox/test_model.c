@@ -178,7 +178,7 @@ find_dead(struct rig *r)
 static bool *
 list_parked(struct rig *r)
 {
-    sqlite3_stmt *rows;
+    sqlite3_stmt *rows = NULL;
     bool *parked = memory_zero(MESSAGES + 1);
     sqlite3 *db = store_reader(r->store, &rig_error);
     rig_must(db && sqlite3_prepare_v2(db, "SELECT seq FROM out_parked", -1, &rows, NULL) == 0);
