@@ -67,21 +67,21 @@ sleep 0.3
 sql "INSERT INTO orders VALUES(1,'new',10),(2,'new',20),(3,'new',30)"
 sql "UPDATE orders SET status='paid' WHERE id=2; DELETE FROM orders WHERE id=1"
 wait $tail; [ "$(wc -l <tailed)" = 2 ] || { echo "FAILED: tail"; cat tailed; bad=1; }
-eventually '"lsn":5' "$tidegate" events -C ws
+eventually '"op":"delete"' "$tidegate" events -C ws --source shop
 expect 0 '"op":"delete"' "$tidegate" events -C ws --op delete
 [ "$("$tidegate" events -C ws --from-beginning --op insert,update | wc -l)" = 4 ] || { echo "FAILED: --op"; bad=1; }
-[ "$("$tidegate" events -C ws --from-lsn 4 | wc -l)" = 2 ] || { echo "FAILED: --from-lsn"; bad=1; }
+[ "$("$tidegate" events -C ws --source shop --from-lsn 4 | wc -l)" = 2 ] || { echo "FAILED: --from-lsn"; bad=1; }
 [ "$("$tidegate" events -C ws --from-time 1h --limit 3 | wc -l)" = 3 ] || { echo "FAILED: --from-time --limit"; bad=1; }
-[ "$("$tidegate" events -C ws --from-beginning --exclude orders | wc -l)" = 0 ] || { echo "FAILED: --exclude"; bad=1; }
+[ "$("$tidegate" events -C ws --source shop --from-beginning --exclude orders | wc -l)" = 0 ] || { echo "FAILED: --exclude"; bad=1; }
 [ "$("$tidegate" events -C ws --from-beginning --table 'main.ord*' --source 'sh*' | wc -l)" = 5 ] || { echo "FAILED: --table"; bad=1; }
 expect 0 '"before":.*"after":' "$tidegate" events -C ws --format debezium
 expect 64 'formats are native and debezium' "$tidegate" events -C ws --format xml
 expect 64 'operations are' "$tidegate" events -C ws --op upsert
 expect 0 'shop +sqlite +streaming' "$tidegate" sources -C ws
-expect 0 'main +yes +5 +0' "$tidegate" consumers -C ws
+expect 0 'main +yes +[0-9]+ +0' "$tidegate" consumers -C ws
 expect 0 'example/all +ok +5 +10' "$tidegate" rules -C ws
 eventually 'gone +webhook .* 5 +0' "$tidegate" channels -C ws
-expect 0 'newest_lsn":5' "$tidegate" journal status -C ws
+expect 0 'newest_lsn":[5-9]' "$tidegate" journal status -C ws
 expect 0 'orders +installed' "$tidegate" triggers shop list -C ws
 expect 0 'DROP TRIGGER' "$tidegate" triggers shop remove orders --sql -C ws
 expect 66 'not in tidegate.lua' "$tidegate" triggers nope list -C ws
@@ -97,13 +97,14 @@ expect 64 'nothing was deleted|in use' "$tidegate" reset -C ws
 expect 0 'stopped' "$tidegate" stop -p "$port"
 
 # Offline, on the files.
+last=$("$tidegate" events -C ws --from-beginning | sed -n 's/.*"lsn":\([0-9]*\).*/\1/p' | tail -n 1)
 expect 69 'not running' "$tidegate" status -C ws
 expect 0 '"lsn":5' "$tidegate" events -C ws --from-beginning
 expect 69 'no daemon runs' "$tidegate" tail -C ws
 expect 0 'begins again' "$tidegate" reset --journal -f -C ws
 expect 0 'runs' "$tidegate" start -d ws
 eventually '"op":"gap".*journal was reset' "$tidegate" events -C ws --from-beginning
-"$tidegate" events -C ws --from-beginning | grep -q '"lsn":6' || { echo "FAILED: an lsn was used twice or skipped"; bad=1; }
+"$tidegate" events -C ws --from-beginning | head -n 1 | grep -q "\"lsn\":$((last + 1))," || { echo "FAILED: an lsn was used twice or skipped"; bad=1; }
 sql "INSERT INTO orders VALUES(9,'new',90)"
 eventually '"id":"shop:2:' "$tidegate" events -C ws --from-beginning
 expect 0 'stopped' "$tidegate" stop -C ws
