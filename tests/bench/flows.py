@@ -13,6 +13,7 @@ BACKLOG = 300_000
 LONG_BACKLOG = 1_000_000
 RATE = 1000
 SECONDS = 20
+BUSY_SECONDS = 6  # more than the long backlog lasts
 IDLE_SECONDS = 20
 
 TABLES = """
@@ -71,7 +72,7 @@ class Bench:
         ws = self.workspace()
         database(ws, name)
         ws.configure(source(name), file_channels("out", "done"))
-        ws.write("scripts/bench.lua", rule_for_all(name) + AT_END % name)
+        ws.write("scripts/bench.lua", LUA_ALL.replace("shop:", name + ":") + AT_END % name)
         ws.start()
         if not wait_until(lambda: streams(ws, name), 10, 0.05):
             raise Failed("the source does not stream:\n" + ws.log_tail())
@@ -79,10 +80,6 @@ class Bench:
         with sqlite3.connect(ws.path(name + ".db")) as db:
             db.executescript("BEGIN;" + FILL % count + "COMMIT; PRAGMA wal_checkpoint(TRUNCATE);")
         return ws.folder
-
-
-def rule_for_all(name):
-    return LUA_ALL.replace("shop:", name + ":")
 
 
 def database(ws, name="shop"):
@@ -160,10 +157,10 @@ def percentile(values, share):
 class Commits:
     """The writer with its receiver: bench_latency."""
 
-    def __init__(self, ws):
+    def __init__(self, ws, seconds):
         self.samples = ws.path("samples")
         self.process = subprocess.Popen(
-            [os.path.join(programs.FOLDER, "bench_latency"), ws.path("shop.db"), str(RATE), str(SECONDS), self.samples],
+            [os.path.join(programs.FOLDER, "bench_latency"), ws.path("shop.db"), str(RATE), str(seconds), self.samples],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
@@ -194,7 +191,7 @@ HOOK_ALL = 'rule("hook", { on = "shop:orders", notify = "hook" })\n'
 def latency_row(bench):
     ws = bench.workspace()
     database(ws)
-    commits = Commits(ws)
+    commits = Commits(ws, SECONDS)
     try:
         ws.configure(source(), hook(commits))
         ws.write("scripts/bench.lua", HOOK_ALL)
@@ -212,19 +209,19 @@ def latency_row(bench):
             "write": written / len(took) / 1024}
 
 
-def busy_latency_row(bench):
+def busy_latency(bench, rule):
     """The same while another source drains; what was committed after its end does not count."""
     ws = bench.workspace(bench.backlog("bulk", LONG_BACKLOG))
     database(ws)
-    commits = Commits(ws)
+    commits = Commits(ws, BUSY_SECONDS)
     try:
         ws.configure({**source("bulk"), **source("shop")}, {**file_channels("out", "done"), **hook(commits)})
-        ws.write("scripts/bench.lua", HOOK_ALL + rule_for_all("bulk") + AT_END % "bulk")
+        ws.write("scripts/bench.lua", HOOK_ALL + rule.replace("shop:", "bulk:") + AT_END % "bulk")
         ws.start()
         commits.go()
         samples = commits.finish()
-        done = ws.path("done.jsonl")
-        end = os.stat(done).st_mtime * 1e6 if os.path.exists(done) else float("inf")
+        drained = ws.read("done.jsonl")
+        end = os.stat(ws.path("done.jsonl")).st_mtime * 1e6 if drained else float("inf")
         took = [latency for at, latency in samples if at < end]
         peak = proc.memory(ws.process.pid, "VmHWM")
         ws.stop()
@@ -232,7 +229,13 @@ def busy_latency_row(bench):
         commits.close()
         ws.close()
         shutil.rmtree(ws.folder)
-    return {"busy_p99": percentile(took, 0.99) / 1e3, "busy_peak": peak}
+    return percentile(took, 0.99) / 1e3, peak
+
+
+def busy_row(bench):
+    decided, _ = busy_latency(bench, LUA_NO)
+    sent, peak = busy_latency(bench, LUA_ALL)
+    return {"busy_p99": decided, "busy_sent_p99": sent, "busy_peak": peak}
 
 
 def idle_row(bench):

@@ -44,4 +44,5 @@ def written(pid):
 def machine():
     with open("/proc/meminfo") as lines:
         total = int(next(lines).split()[1])
-    return {"cores": os.cpu_count(), "memory_gib": round(total / 2**20), "kernel": os.uname().release}
+    return {"cores": os.cpu_count(), "memory_gib": round(total / 2**20), "kernel": os.uname().release,
+            "load": os.getloadavg()[0]}

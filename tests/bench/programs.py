@@ -47,5 +47,11 @@ def lua(runs):
                 thousand_memory=r"1,000 rules \(id = n\) / one +#")
 
 
+def outbox(_):
+    text = run("bench_outbox")
+    return find(text, append=r"outbox, alone: append # messages", take=r"outbox, alone: .* take # messages/s, take of",
+                dead_append=r"outbox: append #, take", dead_take=r"take # of what it does alone")
+
+
 def webhook(_):
     return find(run("bench_webhook", BENCH_MESSAGES=100000), webhooks=r"webhook: # messages/s")
