@@ -87,10 +87,18 @@ int
 gate_enter(struct vm *vm, int nargs, int nresults, struct error *err)
 {
     lua_State *L = vm->lua;
-    if (lua_pcall(L, nargs, nresults, lua_gettop(L) - nargs - 1) == LUA_OK)
+    int status = lua_pcall(L, nargs, nresults, lua_gettop(L) - nargs - 1);
+    if (status == LUA_OK)
         return 0;
     const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    set_error(vm, message ? message : "error without a message", err);
+    if (status == LUA_ERRMEM) {
+        error_set(err, ERROR_BUDGET, "more memory than a call may use (%d MiB; %d MiB all scripts)",
+                  BUDGET_CALL >> 20, BUDGET_MEMORY >> 20);
+    } else {
+        set_error(vm, message ? message : "error without a message", err);
+        if (vm->budget.expired && err)
+            err->class = ERROR_BUDGET;
+    }
     lua_pop(L, 1);
     return -1;
 }

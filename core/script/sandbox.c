@@ -15,11 +15,12 @@ static const luaL_Reg libraries[] = {
     {LUA_COLIBNAME, luaopen_coroutine},
 };
 
-/* Fields of those libraries that do not fit a sandbox: bytecode, and randomness that can't be
- * replayed. */
+/* Fields of those libraries that do not fit a sandbox: bytecode, randomness that can't be replayed,
+ * and running a coroutine's open variables out of sight. */
 static const char *const removed[][2] = {
     {LUA_STRLIBNAME, "dump"},
     {LUA_MATHLIBNAME, "randomseed"},
+    {LUA_COLIBNAME, "close"},
 };
 
 /* Words of the design that are not built yet: named, so that a script is refused in plain words. */
@@ -135,6 +136,7 @@ open_libraries(lua_State *L, int globals)
             }
         lua_setfield(L, globals, libraries[i].name);
     }
+    bind_base_open(L, globals);
     /* ("x"):upper() must not be a way to the table that all scripts share. */
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);

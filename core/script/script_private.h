@@ -9,7 +9,13 @@
 #include <stdlib.h>
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "script/vm.h"
+
+#define BUDGET_MEMORY  (64 << 20) /* bytes of one VM */
+#define BUDGET_CALL    (16 << 20) /* bytes that one call of a rule may add */
+#define BUDGET_CALL_MS 500        /* CPU time of one call of a rule */
+#define BUDGET_LOAD_MS 2000       /* … of loading a script */
 
 /* What a script may do depends on why it runs. */
 enum vm_phase {
@@ -29,8 +35,20 @@ struct vm_text {
     struct slice text;
 };
 
+/* What the call under way may use. Written by its thread, and by a signal handler in that thread.
+ */
+struct budget {
+    lua_State *running;            /* the coroutine that is at work; the main one otherwise */
+    volatile bool expired;         /* over its time: nothing of the call goes on */
+    volatile uint64_t call, seen;  /* number of the call; of the one that `used` is of */
+    volatile unsigned ticks, used; /* CPU time that it may use; has used */
+    int64_t started;               /* thread sanitizer only: CPU time, ms */
+    size_t memory, memory_most;    /* bytes of Lua in use; may be in use */
+};
+
 struct vm {
     lua_State *lua;
+    struct budget budget;
     struct vm_host host;
     struct arena arena; /* rules' tables and names, script texts */
     struct vm_rule *rules;
@@ -86,6 +104,15 @@ int gate_enter(struct vm *vm, int nargs, int nresults, struct error *err) must_c
 /* Runs `body` (a C function of ours that may raise) protected, with `arg` as light userdata. */
 int gate_run(struct vm *vm, lua_CFunction body, void *arg, struct error *err) must_check;
 
+/* Around each entry into Lua: at most `ms` of CPU time and `memory` more bytes. budget_end says
+ * whether the time was up. */
+void budget_begin(struct vm *vm, unsigned ms, size_t memory);
+bool budget_end(struct vm *vm);
+/* Around each switch to a coroutine; gives back what budget_leave wants. */
+lua_State *budget_enter(struct vm *vm, lua_State *coroutine);
+void budget_leave(struct vm *vm, lua_State *before);
+void *budget_alloc(void *context, void *old, size_t old_size, size_t size); /* lua_Alloc */
+
 /* Pushes the message handler's traceback function into SLOT_HANDLER. */
 void gate_open(lua_State *L);
 
@@ -110,6 +137,8 @@ int line_of_caller(lua_State *L);
 /* The text of an error as a Lua error, never returning. */
 int raise_error(lua_State *L, const struct error *err);
 
+/* Puts our own forms of some library functions into the table of globals. */
+void bind_base_open(lua_State *L, int globals);
 void sandbox_open(lua_State *L, bool declare);            /* fills SLOT_GLOBALS */
 void sandbox_environment(lua_State *L, const char *path); /* pushes a fresh _ENV for one script */
 

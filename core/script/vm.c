@@ -26,7 +26,8 @@ struct vm *
 vm_new_for(const struct vm_host *host, struct arena *declared_in, struct error *err)
 {
     struct vm *vm = memory_zero(sizeof(*vm));
-    vm->lua = luaL_newstate();
+    vm->budget.memory_most = SIZE_MAX;
+    vm->lua = lua_newstate(budget_alloc, vm);
     if (!vm->lua) {
         free(vm);
         error_set(err, ERROR_SYSTEM, "no memory for a Lua state");
@@ -118,7 +119,9 @@ vm_load(struct vm *vm, const char *path, struct slice text, struct error *err)
     remember_text(vm, vm->script, text);
     vm->phase = PHASE_LOAD;
     vm->null_column = (struct slice){0};
+    budget_begin(vm, BUDGET_LOAD_MS, BUDGET_MEMORY);
     int result = gate_run(vm, load_body, &vm->texts[vm->text_count - 1], err);
+    budget_end(vm);
     vm->phase = PHASE_NONE;
     vm->script = NULL;
     if (result != 0) {
@@ -153,7 +156,9 @@ call_handler(struct vm *vm, enum vm_phase phase, const struct value *function, s
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, SLOT_HANDLER);
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, function->integer);
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, SLOT_EVENT);
+    budget_begin(vm, BUDGET_CALL_MS, BUDGET_CALL);
     int result = gate_enter(vm, 1, results, err);
+    budget_end(vm);
     vm->phase = PHASE_NONE;
     return result;
 }
