@@ -1,7 +1,6 @@
 /* One event through the rules that it concerns. Each rule is a unit of its own: what it sent stays
  * only if it came to its end (language.md §1). */
 #include <stdlib.h>
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "event/template.h"
@@ -361,21 +360,51 @@ fail(struct rules *r, struct matcher_bound *b, struct error *err)
     log_failed(b, err);
 }
 
+/* A rule that goes over its budget again and again would hold up all others: it gets one event a
+ * minute, until one ends in time. */
+static bool
+in_quarantine(struct rule *rule)
+{
+    if (rule->kills < RULES_KILLS || clock_mono() >= rule->retry)
+        return false;
+    count(&rule->failed, 1);
+    return true;
+}
+
+static void
+note_budget(struct rule *rule, const struct error *err)
+{
+    bool over = err && err->class == ERROR_BUDGET;
+    rule->kills = over ? rule->kills + 1 : 0;
+    if (rule->kills < RULES_KILLS)
+        return;
+    rule->retry = clock_mono() + RULES_QUARANTINE;
+    if (rule->kills == RULES_KILLS)
+        log_error("rules",
+                  "rule %s went over its budget %d times in a row: until an event ends in "
+                  "time, one a minute is tried and the others fail",
+                  rule->origin->name, RULES_KILLS);
+}
+
 static void
 handle(struct rules *r, struct matcher_bound *b)
 {
     struct rules_run *run = &r->run;
     size_t mark = outbox_draft_mark(run->draft);
     bool passed = false;
+    if (in_quarantine(b->rule))
+        return;
     run->rule = b->rule;
     run->sends = 0;
     run->bytes = 0;
     run->failed = false;
     if (run_rule(r, b, &passed, &r->error) != 0) {
         outbox_draft_cut(run->draft, mark);
+        note_budget(b->rule, &r->error);
         fail(r, b, &r->error);
         return;
     }
+    note_budget(b->rule, NULL);
     count(&b->rule->matched, passed);
     if (!run->sends)
         return;

@@ -39,6 +39,8 @@ struct rule {
     int64_t last_failed;
     /* Rules thread only. */
     int64_t logged; /* when its last failure was logged, clock_mono */
+    unsigned kills; /* calls over budget in a row */
+    int64_t retry;  /* in quarantine: when one event is tried again, clock_mono */
 };
 
 /* `out` must be zero. Messages begin with script and line. Release also after a failure. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "support/event_make.h"
 #include "unit/rules/fake_outbox.h"
@@ -474,6 +475,25 @@ render_keeps_many_templates(void **state)
     rules_free(r);
 }
 
+static void
+a_rule_over_its_budget_is_set_apart(void **state)
+{
+    struct rules *r = load("on('loop', 'shop:orders', nil, function(e) while true do end end)\n"
+                           "rule('other', { on = 'shop:orders', notify = 'ops' })");
+    struct event e = insert("'paid'", "1m");
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        outbox_draft_free(draft_of(r, &e));
+    assert_non_null(strstr(status_of(r, 0).last_error, "CPU time in one call"));
+    int64_t start = clock_mono();
+    for (int i = 0; i < 100; i++)
+        outbox_draft_free(draft_of(r, &e));
+    assert_true(clock_mono() - start < 20 * CLOCK_SECOND); /* not 100 times half a second */
+    assert_int_equal(status_of(r, 0).failed, 103);
+    assert_int_equal(status_of(r, 1).sent, 103);
+    rules_free(r);
+}
+
 int
 main(void)
 {
@@ -488,6 +508,7 @@ main(void)
         cmocka_unit_test(conditions_never_match_events_without_rows),
         cmocka_unit_test(an_index_leaves_out_no_rule),
         cmocka_unit_test(render_keeps_many_templates),
+        cmocka_unit_test(a_rule_over_its_budget_is_set_apart),
     };
     struct log_options quiet = {.level = LOG_ERROR, .path = "/dev/null", .keep = 1};
     struct error err = {0};
