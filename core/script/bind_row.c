@@ -53,17 +53,14 @@ push_columns(lua_State *L, const struct schema *schema)
     lua_remove(L, -2);
 }
 
-/* Gives both row objects the columns of `schema`, once per change of table. */
+/* Gives row_index the columns of `schema`, once per change of table. */
 static void
 bind_schema(lua_State *L, struct vm *vm, const struct schema *schema)
 {
-    static const enum vm_slot slots[] = {SLOT_ROW_NEW, SLOT_ROW_OLD};
-    for (size_t i = 0; i < countof(slots); i++) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, slots[i]);
-        push_columns(L, schema);
-        lua_setiuservalue(L, -2, 1);
-        lua_pop(L, 1);
-    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_ROW_INDEX);
+    push_columns(L, schema);
+    lua_setupvalue(L, -2, 1);
+    lua_pop(L, 1);
     vm->bound = schema;
 }
 
@@ -102,7 +99,8 @@ why_missing(const struct cell *cell)
     }
 }
 
-/* row.column: the value; a name that the table does not have fails closed. */
+/* row.column: the value; upvalue 1: {column name -> index}. A name that the table does not have
+ * fails closed. */
 static int
 row_index(lua_State *L)
 {
@@ -114,10 +112,10 @@ row_index(lua_State *L)
             L, "a row can only be read while its event is handled; keep the values instead");
     if (vm->bound != e->schema)
         bind_schema(L, vm, e->schema);
-    lua_getiuservalue(L, 1, 1);
     lua_pushvalue(L, 2);
-    unsigned column =
-        lua_rawget(L, -2) == LUA_TNUMBER ? (unsigned)lua_tointeger(L, -1) : bind_row_column(L, 2);
+    unsigned column = lua_rawget(L, lua_upvalueindex(1)) == LUA_TNUMBER
+                          ? (unsigned)lua_tointeger(L, -1)
+                          : bind_row_column(L, 2);
     const struct cell *cell = event_value(e, row->image, column);
     if (cell->kind == CELL_NULL)
         vm->null_column = e->schema->columns[column].name;
@@ -174,15 +172,16 @@ row_tostring(lua_State *L)
 }
 
 static const luaL_Reg row_meta[] = {
-    {"__index", row_index}, {"__newindex", row_newindex},
-    {"__pairs", row_pairs}, {"__tostring", row_tostring},
+    {"__newindex", row_newindex},
+    {"__pairs", row_pairs},
+    {"__tostring", row_tostring},
     {NULL, NULL},
 };
 
 static void
 new_row(lua_State *L, enum event_image image, enum vm_slot slot)
 {
-    struct row_object *row = lua_newuserdatauv(L, sizeof(*row), 1);
+    struct row_object *row = lua_newuserdatauv(L, sizeof(*row), 0);
     row->image = image;
     luaL_setmetatable(L, "tidegate.row");
     lua_rawseti(L, LUA_REGISTRYINDEX, slot);
@@ -193,6 +192,11 @@ bind_row_open(lua_State *L)
 {
     luaL_newmetatable(L, "tidegate.row");
     luaL_setfuncs(L, row_meta, 0);
+    lua_pushnil(L);
+    lua_pushcclosure(L, row_index, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_ROW_INDEX);
+    lua_setfield(L, -2, "__index");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);

@@ -80,7 +80,8 @@ enum vm_slot {
     SLOT_EVENT,            /* the event object, one per VM, re-aimed at each call */
     SLOT_ROW_NEW,
     SLOT_ROW_OLD,
-    SLOT_COLUMNS, /* schema pointer -> {column name -> index} */
+    SLOT_ROW_INDEX, /* row_index, whose upvalue is the columns of the bound schema */
+    SLOT_COLUMNS,   /* schema pointer -> {column name -> index} */
     SLOT_CALL_META,
     SLOT_LIST_META, /* marks lists that came from documents, so that empty ones stay lists */
     SLOT_GLOBALS,   /* what every script sees */
