@@ -209,16 +209,18 @@ null_tostring(lua_State *L)
     return 1;
 }
 
-/* Metatables that mark condition calls and document lists; and the face of `null`. */
+/* Metatables that mark condition calls and document lists, out of the scripts' reach, since all
+ * scripts share them; and the face of `null`. */
 static void
 open_marks(lua_State *L)
 {
-    lua_newtable(L);
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_CALL_META);
-    lua_newtable(L);
-    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_LIST_META);
+    static const enum vm_slot slots[] = {SLOT_CALL_META, SLOT_LIST_META};
+    for (size_t i = 0; i < countof(slots); i++) {
+        lua_newtable(L);
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_rawseti(L, LUA_REGISTRYINDEX, slots[i]);
+    }
     null_push(L);
     lua_newtable(L);
     lua_pushcfunction(L, null_tostring);

@@ -3,6 +3,9 @@
 #include "script/script_private.h"
 
 #define CONVERT_DEPTH 64
+/* Bytes that one conversion may take: tables that hold another twice, level by level, are small in
+ * Lua and endless outside. */
+#define CONVERT_ROOM (32 * 1024 * 1024)
 
 static const char null_key = 0;
 
@@ -46,7 +49,26 @@ struct converter {
     struct arena *arena;
     const char *what;
     int depth;
+    size_t room; /* bytes left */
 };
+
+static void
+take_room(lua_State *L, struct converter *c, size_t bytes)
+{
+    if (bytes > c->room)
+        luaL_error(L, "%s: more than %d MiB of values", c->what, CONVERT_ROOM >> 20);
+    c->room -= bytes;
+}
+
+/* A text of Lua's, copied; it stays on the stack. */
+static struct slice
+take_text(lua_State *L, int index, struct converter *c)
+{
+    struct slice text;
+    text.data = lua_tolstring(L, index, &text.size);
+    take_room(L, c, text.size + 1);
+    return arena_slice(c->arena, text);
+}
 
 static void convert(lua_State *L, int index, struct converter *c, struct value *out);
 
@@ -59,6 +81,7 @@ compare_pairs(const void *a, const void *b)
 static void
 convert_list(lua_State *L, int index, struct converter *c, size_t count, struct value *out)
 {
+    take_room(L, c, count * sizeof(*out->items));
     out->kind = VALUE_LIST;
     out->count = count;
     out->items = arena_zero(c->arena, (count ? count : 1) * sizeof(*out->items));
@@ -72,6 +95,7 @@ convert_list(lua_State *L, int index, struct converter *c, size_t count, struct 
 static void
 convert_map(lua_State *L, int index, struct converter *c, size_t count, struct value *out)
 {
+    take_room(L, c, count * sizeof(*out->pairs));
     out->kind = VALUE_MAP;
     out->count = count;
     out->pairs = arena_zero(c->arena, (count ? count : 1) * sizeof(*out->pairs));
@@ -81,9 +105,7 @@ convert_map(lua_State *L, int index, struct converter *c, size_t count, struct v
             luaL_error(
                 L, "%s: a table has either keys that are names, or entries 1, 2, 3 … without holes",
                 c->what);
-        size_t size;
-        const char *key = lua_tolstring(L, -2, &size);
-        pair->key = arena_slice(c->arena, (struct slice){key, size});
+        pair->key = take_text(L, -2, c);
         convert(L, lua_gettop(L), c, &pair->value);
     }
     qsort(out->pairs, count, sizeof(*out->pairs), compare_pairs);
@@ -93,13 +115,13 @@ convert_map(lua_State *L, int index, struct converter *c, size_t count, struct v
 static void
 convert_call(lua_State *L, int index, struct converter *c, struct value *out)
 {
-    lua_rawgeti(L, index, 1);
-    size_t size;
-    const char *name = luaL_checklstring(L, -1, &size);
+    if (lua_rawgeti(L, index, 1) != LUA_TSTRING)
+        luaL_error(L, "%s: a condition was changed after it was made", c->what);
+    out->text = take_text(L, -1, c);
     lua_pop(L, 1);
     size_t count = lua_rawlen(L, index) - 1;
+    take_room(L, c, count * sizeof(*out->items));
     out->kind = VALUE_CALL;
-    out->text = arena_slice(c->arena, (struct slice){name, size});
     out->count = count;
     out->items = arena_zero(c->arena, (count ? count : 1) * sizeof(*out->items));
     for (size_t i = 0; i < count; i++) {
@@ -146,6 +168,7 @@ convert_userdata(lua_State *L, int index, struct converter *c, struct value *out
     }
     if (!bind_decimal_text(L, index, &out->text))
         luaL_error(L, "%s: an event or row can't stand here; take the values you need", c->what);
+    take_room(L, c, out->text.size + 1);
     out->kind = VALUE_DECIMAL;
     out->text = arena_slice(c->arena, out->text);
 }
@@ -164,13 +187,10 @@ convert(lua_State *L, int index, struct converter *c, struct value *out)
     case LUA_TNUMBER:
         convert_number(L, index, out);
         break;
-    case LUA_TSTRING: {
-        size_t size;
-        const char *text = lua_tolstring(L, index, &size);
+    case LUA_TSTRING:
         out->kind = VALUE_TEXT;
-        out->text = arena_slice(c->arena, (struct slice){text, size});
+        out->text = take_text(L, index, c);
         break;
-    }
     case LUA_TTABLE:
         convert_table(L, index, c, out);
         break;
@@ -193,7 +213,7 @@ convert(lua_State *L, int index, struct converter *c, struct value *out)
 void
 convert_value(lua_State *L, int index, struct arena *arena, const char *what, struct value *out)
 {
-    struct converter c = {.arena = arena, .what = what};
+    struct converter c = {.arena = arena, .what = what, .room = CONVERT_ROOM};
     convert(L, lua_absindex(L, index), &c, out);
 }
 

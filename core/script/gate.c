@@ -39,6 +39,19 @@ is_about_nil(const char *message)
     return false;
 }
 
+/* Which image was asked for something, though the event has none? NULL when that was not it. */
+static const char *
+missing_image(const struct vm *vm, const char *message)
+{
+    if (!vm->event)
+        return NULL;
+    if (strstr(message, "(field 'new')") && !event_row(vm->event, EVENT_NEW)->present)
+        return "new";
+    if (strstr(message, "(field 'old')") && !event_row(vm->event, EVENT_OLD)->present)
+        return "old";
+    return NULL;
+}
+
 static void
 set_error(struct vm *vm, const char *message, struct error *err)
 {
@@ -51,7 +64,11 @@ set_error(struct vm *vm, const char *message, struct error *err)
             error_cause(err, "line %d is: %.*s", line, (int)(source.size > 300 ? 300 : source.size),
                         source.data);
     }
-    if (vm->null_column.size && is_about_nil(message))
+    const char *image = missing_image(vm, message);
+    if (image)
+        error_hint(err, "e.%s is nil for %s; e.row is the row of any operation that has one", image,
+                   event_op_name(vm->event->op));
+    else if (vm->null_column.size && is_about_nil(message))
         error_hint(err,
                    "column \"%.*s\" is NULL here; test it first: e.new.%.*s ~= nil, or "
                    "e:is_null(\"%.*s\")",
@@ -69,6 +86,7 @@ handle_message(lua_State *L)
         lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
         lua_replace(L, 1);
     }
+    lua_tostring(L, 1); /* a number becomes its text */
     luaL_traceback(L, L, NULL, 1);
     const char *trace = lua_tostring(L, -1);
     snprintf(vm->traceback, sizeof(vm->traceback), "%s", trace ? trace : "");
@@ -100,6 +118,9 @@ gate_enter(struct vm *vm, int nargs, int nresults, struct error *err)
             err->class = ERROR_BUDGET;
     }
     lua_pop(L, 1);
+    if (vm->budget.memory >
+        BUDGET_MEMORY / 2) /* what failed here must not fail the next call too */
+        lua_gc(L, LUA_GCCOLLECT);
     return -1;
 }
 
@@ -137,8 +158,10 @@ int
 line_of_caller(lua_State *L)
 {
     lua_Debug where = {0};
-    if (!lua_getstack(L, 1, &where))
-        return 0;
-    lua_getinfo(L, "l", &where);
-    return where.currentline;
+    for (int level = 1; lua_getstack(L, level, &where); level++) {
+        lua_getinfo(L, "l", &where);
+        if (where.currentline > 0) /* C functions such as pcall have none */
+            return where.currentline;
+    }
+    return 0;
 }

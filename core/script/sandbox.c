@@ -69,14 +69,16 @@ suggest_global(lua_State *L, const char *name)
     return text_suggest(slice_of(name), names, count, sizeof(names[0]));
 }
 
-/* __index of an _ENV: upvalue 1 is the table of shared globals. */
+/* __index of an _ENV: upvalue 1 is the table of shared globals. A library there is what the copies
+ * of later scripts are made from, so it is never handed out: `_ENV.string = nil` is no way to it.
+ */
 static int
 global_read(lua_State *L)
 {
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
-    if (!lua_isnil(L, -1))
+    if (!lua_isnil(L, -1) && !lua_istable(L, -1))
         return 1;
     const char *name = luaL_tolstring(L, 2, NULL);
     if (find_later(vm_of(L), name))

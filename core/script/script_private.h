@@ -132,7 +132,7 @@ void convert_push_json(lua_State *L, struct slice json);
 void null_push(lua_State *L);
 bool null_is(lua_State *L, int index);
 
-/* The line of the script that called the running C function. */
+/* The line of the script that called the running C function; 0: none is to be seen. */
 int line_of_caller(lua_State *L);
 
 /* The text of an error as a Lua error, never returning. */

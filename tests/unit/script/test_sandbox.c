@@ -111,10 +111,76 @@ the_usual_library_works(void **state)
     assert_null(rig_run(&e, "print('to the log', 1, nil, {}, e)"));
 }
 
+/* What a script could do to the process or to other scripts, by each way that was found. */
+static void
+ways_out_are_closed(void **state)
+{
+    static const struct {
+        const char *text, *words; /* words of the error; NULL: it loads */
+    } rows[] = {
+        {"setmetatable({}, { __gc = print })", "__gc is not available"},
+        {"local mt = {} local t = setmetatable({}, mt) assert(getmetatable(t) == mt)", NULL},
+        {"setmetatable(1, {})", "table expected"},
+        {"setmetatable({})", "nil or table expected"},
+        {"assert(getmetatable(gt(1)) == false)", NULL},
+        {"_ENV.string = nil local x = string.rep", "\"string\" is not declared"},
+        {"_ENV.table = nil rawset(_ENV, 'table', { insert = error })", NULL},
+        {"assert(table.insert ~= error and #('x'):rep(3) == 3)", NULL},
+        {"local c = gt(1) c[1] = nil rule('x', { on = 's:t', where = { a = c } })",
+         "condition was changed"},
+        {"local c = gt(1) c[1] = 7 rule('x', { on = 's:t', where = { a = c } })",
+         "condition was changed"},
+        {"local s = ('x'):rep(1 << 30)", "larger than 64 MiB"},
+        {"local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end",
+         "more memory than a call"},
+        {"local t = {} for i = 1, 60 do t = { t, t } end rule('x', { on = t })", "MiB of values"},
+        {"local s = ('x'):rep(1 << 20) local t = {} for i = 1, 100 do t[i] = s end\n"
+         "rule('x', { on = t })",
+         "MiB of values"},
+        {"local function f() return f() + 1 end f()", "more memory than a call"},
+        {"local t = {} t.t = t rule('x', { on = t })", "hold themselves"},
+        {"error(42)", "42"},
+        {"error({})", "error object is a table value"},
+        {"error()", "error object is a nil value"},
+        {"error(setmetatable({}, { __tostring = function() while true do end end }))",
+         "error object is a table value"},
+        {"coroutine.yield()", "outside a coroutine"},
+        {"assert(not coroutine.resume(coroutine.create(function() rule() end)))", NULL},
+        {"local ok, m = xpcall(error, function(m) return m .. '!' end, 'x') assert(m == 'x!')",
+         NULL},
+        {"local co = coroutine.wrap(function() return xpcall(coroutine.yield, print, 5) end)\n"
+         "assert(co() == 5) local ok, v = co(6) assert(ok and v == 6)",
+         NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        const char *wrong = rig_load("scripts/a.lua", rows[i].text);
+        if (rows[i].words ? !wrong || !strstr(wrong, rows[i].words) : wrong != NULL)
+            fail_msg("%s: %s", rows[i].text, wrong ? wrong : "loaded");
+    }
+    assert_true(vm_memory(rig_vm) < 64 * 1024 * 1024);
+    assert_null(rig_load("scripts/b.lua", "local s = ('x'):rep(1000)"));
+}
+
+/* A list out of a document has a mark that all scripts share. */
+static void
+marks_of_lists_are_out_of_reach(void **state)
+{
+    static const struct rig_row rows[] = {
+        {"getmetatable(e.new.doc.a)", "false"},
+        {"setmetatable(e.new.doc.a, {})", "!protected metatable"},
+    };
+    struct event e = rig_event();
+    (void)state;
+    rig_check(&e, rows, countof(rows));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ways_out_are_closed),
+        cmocka_unit_test(marks_of_lists_are_out_of_reach),
         cmocka_unit_test(words_of_the_design_are_refused_by_name),
         cmocka_unit_test(dangerous_names_are_not_there),
         cmocka_unit_test(undeclared_names_are_errors),
