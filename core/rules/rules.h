@@ -30,8 +30,8 @@ struct rules_script {
 };
 
 /* Compiles all scripts into one generation, in the order given (by path). Every problem of every
- * script is reported, not just the first; the good scripts are loaded all the same. NULL only when
- * no VM could be made. */
+ * script is reported, not just the first; the good scripts are loaded all the same, and of one with
+ * a problem no rule runs. NULL only when no VM could be made. */
 typedef void rules_problem(void *context, const char *script, const struct error *err);
 struct rules *rules_new(const struct rules_world *world, const struct rules_script *scripts,
                         size_t count, rules_problem *problem, void *context,

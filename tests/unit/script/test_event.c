@@ -127,13 +127,18 @@ static void
 images_depend_on_the_operation(void **state)
 {
     const struct schema *schema = event_make_schema("shop", "main", "t", "id:int:key", "s:text");
-    static const struct rig_row inserted[] = {{"e.old", "nil"},      {"e.new.id", "1"},
-                                              {"e.row.id", "1"},     {"e:changed('s')", "false"},
-                                              {"e:was('s')", "nil"}, {"e:was('s', 'a')", "false"},
+    static const struct rig_row inserted[] = {{"e.old", "nil"},
+                                              {"e.old.id", "!e.old is nil for insert"},
+                                              {"e.new.id", "1"},
+                                              {"e.row.id", "1"},
+                                              {"e:changed('s')", "false"},
+                                              {"e:was('s')", "nil"},
+                                              {"e:was('s', 'a')", "false"},
                                               {"e.key.id", "1"}};
     static const struct rig_row deleted[] = {
-        {"e.new", "nil"},     {"e.old.id", "1"}, {"e.row.s", "a"},
-        {"e:text('s')", "a"}, {"e.key.id", "1"}, {"e.new.id", "!attempt to index a nil value"}};
+        {"e.new", "nil"},  {"e.old.id", "1"},
+        {"e.row.s", "a"},  {"e:text('s')", "a"},
+        {"e.key.id", "1"}, {"e.new.id", "!e.new is nil for delete; e.row is the row of"}};
     static const struct rig_row ddl[] = {
         {"e.new", "nil"}, {"e.row", "nil"}, {"e.ddl.kind", "alter"}, {"e.op", "ddl"}};
     static const struct rig_row message[] = {{"e.prefix .. e.content", "pc"}, {"e.key", "nil"}};
