@@ -156,7 +156,9 @@ put_back(struct page *page)
     int64_t offset = page->number * PAGE;
     if (page->file)
         page->file->pMethods->xWrite(page->file, page->before, PAGE, offset);
-    else if (pwrite(page->fd, page->before, PAGE, offset) != PAGE)
+    else if (fcntl(page->fd, F_SETFL, fcntl(page->fd, F_GETFL) & ~O_APPEND) !=
+                 0 || /* else it appends */
+             pwrite(page->fd, page->before, PAGE, offset) != PAGE)
         return; /* the page survives, which a disk may do too */
 }
 
