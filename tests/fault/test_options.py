@@ -67,7 +67,7 @@ def test(arguments):
         wait_until(there, 20, 0.4)
         events = rig.workspace.events()
         problems = []
-        rows = [e for e in events if e["op"] in verify.ROW_OPS]
+        rows = verify.rows_of(events)
         report = verify.Report()
         verify.check_numbers(events, report, 1)
         verify.check_order(kept(rows, names), ledger.changes, report)

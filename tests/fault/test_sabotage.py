@@ -107,7 +107,7 @@ def run(arguments, scenario, sabotage):
     try:
         return scenario(rig, sabotage)
     except Failed as failed:
-        return ["stopped: %s" % failed]
+        return ["stopped: ..." + str(failed).strip()[-600:]]
     finally:
         rig.close()
 
@@ -120,7 +120,7 @@ def test(arguments):
     for name in names:
         found = run(arguments, SCENARIOS[name], name)
         telling = [f for f in found if not f.startswith("not settled")] or found
-        print("%s: %s" % (name, "seen: " + telling[0][:160] if found else "NOT SEEN"), flush=True)
+        print("%s: %s" % (name, "seen: " + telling[0][:700] if found else "NOT SEEN"), flush=True)
         if not found:
             problems.append("sabotage %s was not seen" % name)
     return problems

@@ -65,10 +65,22 @@ rule("words", { on = "shop:%s", notify = "words", message = "edition %d: {{opera
         return self.workspace.status()["journal"]["newest_lsn"]
 
     def expected(self, events):
-        rows = [e for e in events if e["op"] in verify.ROW_OPS]
+        rows = verify.rows_of(events)
         some = ("plain", "uniq", "touched")
         return ({e["id"]: e for e in rows}, {e["id"]: e for e in rows if e["table"] in some},
                 {e["id"]: e for e in rows if e["table"] == "plain"})
+
+    def all_events(self, rows, seconds):
+        """The journal, once it holds so many row changes or no more come."""
+        events = []
+
+        def there():
+            events[:] = self.workspace.events()
+            return len(verify.rows_of(events)) >= rows
+        wait_until(there, seconds if self.workspace.running() else 0, 0.5)
+        if self.workspace.running():
+            self.workspace.wait_settled(len(events), seconds)
+        return events
 
     def finish(self, gaps=0, extra=0, seconds=60):
         """Lets everything arrive and compares. Answers the problems. `extra`: events beside rows."""
@@ -80,7 +92,7 @@ rule("words", { on = "shop:%s", notify = "words", message = "edition %d: {{opera
             return ["the daemon does not start: " + self.workspace.log_tail()]
         settled = self.workspace.wait_settled(len(ledger) + extra + gaps, seconds)
         problems = [] if settled else ["not settled: %s" % self.where()]
-        events = self.workspace.events()
+        events = self.all_events(len(ledger), seconds)
         problems += verify.events(events, ledger, gaps)
         every, some, plain = self.expected(events)
         if self.workspace.running():
