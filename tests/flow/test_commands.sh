@@ -78,7 +78,7 @@ expect 0 '"before":.*"after":' "$tidegate" events -C ws --format debezium
 expect 64 'formats are native and debezium' "$tidegate" events -C ws --format xml
 expect 64 'operations are' "$tidegate" events -C ws --op upsert
 expect 0 'shop +sqlite +streaming' "$tidegate" sources -C ws
-expect 0 'main +yes +[0-9]+ +0' "$tidegate" consumers -C ws
+eventually 'main +yes +[0-9]+ +0' "$tidegate" consumers -C ws
 expect 0 'example/all +ok +5 +10' "$tidegate" rules -C ws
 eventually 'gone +webhook .* 5 +0' "$tidegate" channels -C ws
 expect 0 'newest_lsn":[5-9]' "$tidegate" journal status -C ws
