@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from . import lua
+from . import ledger, lua
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
@@ -38,6 +38,12 @@ def wait_until(condition, seconds, step=0.01):
         if found or time.monotonic() > end:
             return found
         time.sleep(step)
+
+
+def fold_event(event):
+    for image in ("new", "old"):
+        event[image] = ledger.fold(event.get(image))
+    return event
 
 
 class Workspace:
@@ -157,7 +163,7 @@ class Workspace:
         done = self.run("events", "--from-beginning", *words)
         if done.returncode != 0:
             raise Failed("tidegate events: exit %d: %s" % (done.returncode, done.stderr.decode(errors="replace")))
-        return [json.loads(line) for line in done.stdout.split(b"\n") if line]
+        return [fold_event(json.loads(line)) for line in done.stdout.split(b"\n") if line]
 
     def status(self):
         done = self.run("status", "--json")

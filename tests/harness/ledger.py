@@ -10,8 +10,21 @@ a `group` were made by one statement that promises no order among them.
 """
 import base64
 import fcntl
+import hashlib
 import json
 import math
+
+
+LONG = 16384  # characters; longer texts are compared by their hash, or ledgers would fill the disk
+
+
+def fold(value):
+    """A value of native JSON, or a row of them, with its long texts folded."""
+    if isinstance(value, dict):
+        return {k: fold(v) for k, v in value.items()}
+    if isinstance(value, str) and len(value) > LONG:
+        return "%d characters, %s" % (len(value), hashlib.sha256(value.encode()).hexdigest())
+    return value
 
 
 def normal(value):
@@ -24,7 +37,7 @@ def normal(value):
 
 
 def change(table, op, key, old, new, group=None):
-    made = {"table": table, "op": op, "key": key, "old": old, "new": new}
+    made = {"table": table, "op": op, "key": key, "old": fold(old), "new": fold(new)}
     if group is not None:
         made["group"] = group
     return made

@@ -342,9 +342,11 @@ class Writer(base.Writer):
     def bulk(self, rows, size):
         start = self.db.execute("SELECT coalesce(max(id), 0) FROM bulk").fetchone()[0]
         pad = "%032x" % self.random.getrandbits(128)
-        made = [(start + i + 1, (pad + str(i)) * (size // 34), i) for i in range(rows)]
-        self.db.executemany("INSERT INTO bulk(id, pad, n) VALUES(?, ?, ?)", made)
-        for row in made:
+        for i in range(rows):
+            # Long ones do not compress, so that they fill segments.
+            text = (pad + str(i)) * (size // 34) if size < ledger.LONG else self.random.randbytes(size // 2).hex()
+            row = (start + i + 1, text, i)
+            self.db.execute("INSERT INTO bulk(id, pad, n) VALUES(?, ?, ?)", row)
             self.note("bulk", "insert", None, dict(zip(("id", "pad", "n"), row)))
 
 
