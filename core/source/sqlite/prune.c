@@ -10,7 +10,7 @@
 #define PRUNE_AGAIN 2000
 
 static const char *const statements[] = {
-    "DELETE FROM main._tidegate_log WHERE id < ?1 AND id < ?2",
+    "DELETE FROM main._tidegate_log WHERE id < min(?1, ?2)",
     /* Between transactions no copy is needed. */
     "DELETE FROM main._tidegate_pending WHERE ?1 AND ?2",
     "UPDATE main._tidegate_meta SET stop = ?2 + ?3 WHERE ?1",
