@@ -25,6 +25,7 @@ take_first(struct store *s, struct store_producer *p)
         p->queue.end = &p->queue.first;
     group_add(&s->group, u);
     *(u->lazy ? &s->lazy : &s->urgent) -= 1;
+    s->eager -= !u->lazy && !u->batch;
 }
 
 /* At the end all is tried, whatever the pressure; a disk that is really full refuses it then. */
@@ -34,15 +35,27 @@ is_servable(const struct store *s, const struct unit *u)
     return s->stopping || producer_allows(s, u);
 }
 
+/* µs until lazy work need not wait any longer. It does not ride with batches alone: it would make
+ * a transaction, with a sync of its own, of a group that needs only the journal's. */
+static int64_t
+lazy_left(const struct store *s)
+{
+    int64_t left = s->lazy_since + STORE_LAZY - clock_mono();
+
+    return s->stopping || s->eager > 0 || left < 0 ? 0 : left;
+}
+
 /* A producer's share of this group: STORE_SHARE, or one larger unit alone. */
 static void
-serve(struct store *s, struct store_producer *p)
+serve(struct store *s, struct store_producer *p, bool lazy)
 {
     struct group *g = &s->group;
     size_t share = 0;
 
     while (p->queue.first && is_servable(s, p->queue.first)) {
         size_t weight = p->queue.first->weight;
+        if (p->queue.first->lazy && !lazy)
+            return;
         if ((share > 0 && share + weight > STORE_SHARE) ||
             (g->count > 0 && g->weight + weight > STORE_GROUP))
             return;
@@ -76,9 +89,7 @@ time_left(const struct store *s)
         return s->retry_at - now;
     if (s->urgent > 0)
         return 0;
-    if (s->lazy == 0)
-        return -1;
-    return s->lazy_since + STORE_LAZY > now ? s->lazy_since + STORE_LAZY - now : 0;
+    return s->lazy == 0 ? -1 : lazy_left(s);
 }
 
 static size_t
@@ -96,12 +107,13 @@ static void
 serve_all(struct store *s)
 {
     size_t count = count_producers(s);
+    bool lazy = lazy_left(s) == 0;
     struct store_producer *p = s->producers;
 
     for (size_t i = 0; count && i < s->turn % count; i++)
         p = p->next;
     for (size_t i = 0; i < count; i++) {
-        serve(s, p);
+        serve(s, p, lazy);
         p = p->next ? p->next : s->producers;
     }
     s->turn++;
@@ -119,7 +131,7 @@ producers_gather(struct store *s, int64_t *wait)
     *wait = g->drop ? 0 : time_left(s);
     if (!g->drop && *wait == 0) {
         serve_all(s);
-        *wait = -1;
+        *wait = g->count == 0 && s->lazy > 0 && lazy_left(s) > 0 ? lazy_left(s) : -1;
     }
     if (g->count == 0)
         s->sleep = *wait < 0 ? STORE_SLEEPING : STORE_DOZING;

@@ -86,6 +86,7 @@ struct store {
     struct store_producer *producers;
     size_t turn;         /* which producer is served first */
     size_t urgent, lazy; /* units queued */
+    size_t eager;        /* of the urgent ones: work, which makes a transaction anyway */
     int64_t lazy_since, retry_at;
     enum { STORE_AWAKE, STORE_DOZING, STORE_SLEEPING } sleep;
     bool stopping;

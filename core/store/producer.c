@@ -87,6 +87,16 @@ producer_allows(const struct store *s, const struct unit *u)
     return pressure != STORE_DISK_FULL || u->essential;
 }
 
+static void
+count_in(struct store *s, const struct unit *u)
+{
+    if (!u->lazy)
+        s->urgent++;
+    else if (s->lazy++ == 0)
+        s->lazy_since = clock_mono();
+    s->eager += !u->lazy && !u->batch;
+}
+
 /* Under the lock. */
 static void
 enqueue(struct store_producer *p, struct unit *u)
@@ -97,10 +107,7 @@ enqueue(struct store_producer *p, struct unit *u)
     p->bytes += u->bytes;
     *p->queue.end = u;
     p->queue.end = &u->next;
-    if (!u->lazy)
-        s->urgent++;
-    else if (s->lazy++ == 0)
-        s->lazy_since = clock_mono();
+    count_in(s, u);
     rouse(s, u->lazy);
 }
 
@@ -215,10 +222,7 @@ put_back(struct store *s, struct unit *u)
     p->queue.first = u;
     if (!u->next)
         p->queue.end = &u->next;
-    if (!u->lazy)
-        s->urgent++;
-    else if (s->lazy++ == 0)
-        s->lazy_since = clock_mono();
+    count_in(s, u);
 }
 
 /* Everything before the first unit that is left is settled: out of order too, when work was
