@@ -65,18 +65,38 @@ date_from_days(int64_t days, int *month, int *day)
     return year_of_era + era * 400 + (*month <= 2);
 }
 
+static char *
+put_digits(char *at, int64_t value, int width)
+{
+    for (int i = width; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    return at + width;
+}
+
+/* Each event printed has one, so this is no place for printf. */
 char *
 clock_format(int64_t us, char out[CLOCK_TEXT_SIZE])
 {
+    static const char between[] = "-T::";
     int month, day;
     int64_t days = floor_divide(us, DAY);
     int64_t rest = us % DAY + (us % DAY < 0 ? DAY : 0);
     int64_t year = date_from_days(days, &month, &day);
-    bool plain = year >= 1 && year <= 9999;
-    int at = snprintf(out, CLOCK_TEXT_SIZE, plain ? "%04" PRId64 : "%+07" PRId64, year);
-    snprintf(out + at, (size_t)(CLOCK_TEXT_SIZE - at), "-%02d-%02dT%02d:%02d:%02d.%06dZ", month,
-             day, (int)(rest / HOUR), (int)(rest / MINUTE % 60), (int)(rest / CLOCK_SECOND % 60),
-             (int)(rest % CLOCK_SECOND));
+    const int64_t parts[] = {day, rest / HOUR, rest / MINUTE % 60, rest / CLOCK_SECOND % 60};
+    char *at = out;
+    if (year >= 1 && year <= 9999)
+        at = put_digits(at, year, 4);
+    else
+        at += snprintf(out, CLOCK_TEXT_SIZE, "%+07" PRId64, year);
+    *at++ = '-';
+    at = put_digits(at, month, 2);
+    for (size_t i = 0; i < countof(parts); i++) {
+        *at++ = between[i];
+        at = put_digits(at, parts[i], 2);
+    }
+    *at++ = '.';
+    at = put_digits(at, rest % CLOCK_SECOND, 6);
+    strcpy(at, "Z");
     return out;
 }
 
