@@ -13,7 +13,10 @@ enum {
     BATCH_INPUT = 256 * 1024,  /* bytes of records; a batch ends with the event that reaches it */
     BATCH_OUTPUT = 256 * 1024, /* bytes of messages, likewise */
     BATCH_EVENTS = 1000,
-    UNIT_BYTES = 256, /* what a unit weighs beside its messages */
+    UNIT_BYTES = 256,         /* what a unit weighs beside its messages */
+    AHEAD = 2 * BATCH_OUTPUT, /* bytes given to the store and not committed: one unit is under
+                                 commit, one is next. More would only make an urgent event of a
+                                 quiet source wait behind the backlog of another. */
 };
 
 #define CHECKPOINT_AFTER CLOCK_SECOND /* the longest that a checkpoint without results waits */
@@ -404,7 +407,7 @@ open_parts(struct consumer *c, struct error *err)
     set_next(c, known.checkpoint + 1);
     c->reader = journal_reader_open(c->journal);
     journal_seek(c->reader, c->next);
-    c->producer = store_producer_open(c->store, c->name, 0, &c->wake);
+    c->producer = store_producer_open(c->store, c->name, AHEAD, &c->wake);
     journal_subscribe(c->journal, &c->wake);
     return 0;
 }
