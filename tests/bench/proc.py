@@ -1,8 +1,6 @@
 """What /proc tells of a process: CPU, wake-ups, memory, bytes written."""
 import os
 
-TICK = os.sysconf("SC_CLK_TCK")
-
 
 def _fields(pid, name):
     with open("/proc/%d/%s" % (pid, name)) as lines:
@@ -10,14 +8,7 @@ def _fields(pid, name):
 
 
 def cpu_seconds(pid):
-    """User and system time of all threads, the ended ones too; in steps of 10 ms."""
-    with open("/proc/%d/stat" % pid) as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def cpu_exact(pid):
-    """The same to the nanosecond, of the threads that live."""
+    """User and system time of all threads that live, to the nanosecond."""
     total = 0
     for task in os.listdir("/proc/%d/task" % pid):
         with open("/proc/%d/task/%s/schedstat" % (pid, task)) as stat:
