@@ -53,6 +53,7 @@ class Workspace:
         self.folder = folder
         self.port = free_port()
         self.process = None
+        self.odd_ends = []
         self.kills = []  # time.time() of each end that was not asked for
         self.fault_log = folder + ".faults"
         self.log_path = folder + ".log"
@@ -116,7 +117,13 @@ class Workspace:
         if not wait_until(lambda: not self.running(), seconds):
             return False
         self.kills.append(time.time())
+        self.note_end(-signal.SIGKILL)
         return True
+
+    def note_end(self, right):
+        """An end that nobody asked for: a failed check of our own, or a sanitizer's word."""
+        if self.process.returncode != right:
+            self.odd_ends.append("the daemon ended with %d: %s" % (self.process.returncode, self.log_tail(8)))
 
     def kill(self):
         if self.running():
@@ -130,6 +137,7 @@ class Workspace:
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(seconds)
+            self.note_end(0)
         except subprocess.TimeoutExpired:
             self.kill()
             raise Failed("the daemon did not stop within %d s:\n%s" % (seconds, self.log_tail()))
