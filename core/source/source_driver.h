@@ -17,7 +17,7 @@ enum source_next {
     SOURCE_IDLE,  /* the log's end was seen: wait on the driver's descriptors, then call again */
     SOURCE_ERROR, /* err says what; the class decides: UNREACHABLE, BUSY, IO, FULL: reconnect with
                      back-off; LOST: policy; CONFIG, DENIED, MISSING, DATA: failed, tried again each
-                     30 s */
+                     5 s (DENIED: 30 s) */
 };
 
 /* What a driver's callbacks may use of the running source. */

@@ -136,6 +136,7 @@ after_failure(struct source *s, const struct error *err)
 {
     if (err->class == ERROR_LOST && s->plan.common.on_lost == SOURCE_ACCEPT) {
         give_up_history(s, err);
+        back_off(s); /* it may well be lost again at once */
         return;
     }
     if (err->class == ERROR_LOST) {

@@ -340,6 +340,21 @@ test_stops_at_once(void **state)
     assert_true(clock_mono() - before < 2 * CLOCK_SECOND);
 }
 
+/* What is lost for ever is not tried without pause, nor does the epoch run away. */
+static void
+test_accept_backs_off(void **state)
+{
+    struct rig r;
+    (void)state;
+    reset_fake(ERROR_LOST);
+    fake.fail_open = 1000000;
+    start(&r, SOURCE_ACCEPT);
+    until_number(&fake.opens, 3);
+    usleep(300000);
+    assert_true(fake.opens < 50);
+    stop(&r);
+}
+
 int
 main(void)
 {
@@ -347,6 +362,7 @@ main(void)
         cmocka_unit_test(test_reconnects),
         cmocka_unit_test(test_waits_for_a_person),
         cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_accept_backs_off),
         cmocka_unit_test(test_confirms_only_what_is_durable),
         cmocka_unit_test(test_keepalive_while_full),
         cmocka_unit_test(test_reconnect_waits_for_commits),
