@@ -165,6 +165,7 @@ int64_t housekeeping_interval(const struct store *s);
 void trim_pass(struct store *s);
 
 /* space.c: the disk, the reserve, and pressure made of both and of the journal's ceiling. */
+void space_open(struct store *s);                            /* before the files are opened */
 void space_look(struct store *s);                            /* housekeeping thread */
 void space_failed(struct store *s, const struct error *err); /* a write was refused: any thread */
 void space_journal(struct store *s, bool full, const char *reason);

@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "store/inside.h"
 
-#define MARK (INT64_C(256) * 1024 * 1024)
+#define MARK    (INT64_C(256) * 1024 * 1024)
+#define OPENING (1024 * 1024) /* more than it takes to open what is there */
 
 static int64_t
 mark_of(const struct store *s)
@@ -122,7 +123,7 @@ reserve_path(const struct store *s, char *out, size_t size)
     snprintf(out, size, "%s/reserve", s->folder);
 }
 
-/* Really allocated, so written: a file system that compresses would keep zeros in nothing. */
+/* Really allocated, which is looked at: a file system that compresses keeps zeros in nothing. */
 static int
 fill(int fd, int64_t size, const char *path, struct error *err)
 {
@@ -164,6 +165,21 @@ drop_reserve(struct store *s)
         return;
     log_warning("store", "%s is given up, so that trimming can make room", path);
     producers_poke(s); /* what makes room can run now */
+}
+
+/* The reserve that an earlier run has left is there for this one: to be given up at once, where not
+ * even the files can be opened without it, or later. */
+void
+space_open(struct store *s)
+{
+    char path[4096];
+    struct stat info;
+    int64_t free_bytes = file_free_space(s->folder, NULL);
+
+    reserve_path(s, path, sizeof(path));
+    s->reserve = stat(path, &info) == 0;
+    if (s->reserve && free_bytes >= 0 && free_bytes < OPENING)
+        drop_reserve(s);
 }
 
 /* Every threshold is crossed upwards at twice its height. */

@@ -146,8 +146,12 @@ store_open(const struct store_options *options, struct error *err)
 {
     struct store *s = new_store(options);
 
-    if (wake_init(&s->wake, err) == 0 && wake_init(&s->keeper_wake, err) == 0 &&
-        open_database(s, err) == 0 && schemas_open(s, err) == 0 && consumers_load(s, err) == 0 &&
+    if (wake_init(&s->wake, err) != 0 || wake_init(&s->keeper_wake, err) != 0) {
+        store_close(s);
+        return NULL;
+    }
+    space_open(s);
+    if (open_database(s, err) == 0 && schemas_open(s, err) == 0 && consumers_load(s, err) == 0 &&
         open_journal(s, err) == 0 && check_pair(s, err) == 0)
         return s;
     store_close(s);
@@ -224,7 +228,8 @@ store_close(struct store *s)
 {
     if (!s)
         return;
-    store_stop(s);
+    if (atomic_load(&s->started))
+        store_stop(s);
     while (s->producers)
         store_producer_close(s->producers);
     schemas_close(s);

@@ -138,6 +138,34 @@ test_filled_by_others(void **state)
     check_journal(r, given);
 }
 
+/* The reserve of the run before is still there, and is what the next one lives on. */
+static void
+test_filled_while_down(void **state)
+{
+    struct rig *r = *state;
+    struct job mark = job_make(1);
+
+    rig_start(r);
+    struct store_producer *p = store_producer_open(r->store, "shop", 0, NULL);
+    for (unsigned given = 0; given < 100; given++)
+        while (!give(p, given + 1, 2, 20000))
+            sched_yield();
+    store_producer_close(p);
+    rig_close(r);
+    assert_true(reserve_is_there(r));
+    fill_disk(r);
+    rig_start(r);
+    assert_false(store_allows_work(r->store));
+    mark.work.essential = true;
+    struct store_producer *q = store_producer_open(r->store, "marks", 0, NULL);
+    assert_true(store_give_work(q, &mark.work, NULL));
+    rig_until(atomic_load(&mark.done));
+    assert_false(reserve_is_there(r));
+    empty_disk(r);
+    store_producer_close(q);
+    check_journal(r, 100);
+}
+
 static void
 test_filled_by_ourselves(void **state)
 {
@@ -204,6 +232,7 @@ main(void)
 #define row(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         row(test_filled_by_others),
+        row(test_filled_while_down),
         row(test_filled_by_ourselves),
     };
 

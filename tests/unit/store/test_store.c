@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -461,6 +462,21 @@ test_power_cuts_at_points(void **state)
 }
 
 static void
+test_without_descriptors_it_says_so(void **state)
+{
+    struct rig *r = *state;
+    struct rlimit before, none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct store *s = store_open(&r->options, &r->err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_null(s);
+    assert_int_equal(r->err.class, ERROR_SYSTEM);
+}
+
+static void
 test_large_wal_is_left_on_close(void **state)
 {
     struct rig *r = *state;
@@ -502,6 +518,7 @@ main(void)
         row(test_kills_at_points),
         row(test_power_cuts_at_points),
         row(test_large_wal_is_left_on_close),
+        row(test_without_descriptors_it_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
