@@ -339,6 +339,31 @@ def store_truncated(problems):
         start_fails(problems, flow, "truncated store", 74, ["tidegate.db"])
 
 
+def log_limit(problems):
+    """A change log that nobody reads stops growing, the application goes on, and the source is lost."""
+    with Flow() as flow:
+        flow.config(OUT, log_limit=1000)
+        flow.script(RULE)
+        flow.workspace.start()
+        flow.workspace.stop()
+        flow.sql("BEGIN;" + "".join("INSERT INTO orders VALUES(%d, 'a', 'new', 1);" % i for i in range(3000)) + "COMMIT;")
+        flow.workspace.start(wait=False)
+        flow.workspace.wait_alive()
+        wait_until(lambda: source_state(flow)["state"] == "lost", 10, 0.1)
+        state = source_state(flow)
+        expect(problems, "state", state["state"], "lost")
+        check_said(problems, "lost", json.dumps(state), ["limit", "log_limit"])
+        flow.workspace.stop()
+        flow.config(OUT, log_limit=100000, on_lost="accept")
+        flow.workspace.start()
+        wait_until(lambda: "gap" in [e["op"] for e in flow.workspace.events()], 10, 0.1)
+        flow.sql("INSERT INTO orders VALUES(5000, 'a', 'new', 1)")
+        wait_until(lambda: b'"id":5000,' in flow.workspace.read("out.jsonl"), 10)
+        ops = [e["op"] for e in flow.workspace.events() if e["source"] == "shop"]
+        expect(problems, "one gap", ops.count("gap"), 1)
+        expect(problems, "then the new row", ops[-2:], ["gap", "insert"])
+
+
 def writable_by_others(problems):
     with Flow() as flow:
         flow.config(OUT)
@@ -360,4 +385,4 @@ def wrong_words(problems):
 
 run_cases([configuration, scripts, broken_beside_sound, runtime, missing_file, folder_instead, corrupt_file, read_only_file,
            locked_file, no_such_table, no_key, port_taken, second_daemon, journal_truncated, journal_corrupt, store_corrupt,
-           store_truncated, writable_by_others, wrong_words])
+           store_truncated, log_limit, writable_by_others, wrong_words])

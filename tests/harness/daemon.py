@@ -1,4 +1,5 @@
 """Workspaces, and the proof binary that runs them, is killed, and is asked."""
+import datetime
 import http.client
 import json
 import os
@@ -44,6 +45,10 @@ def fold_event(event):
     for image in ("new", "old"):
         event[image] = ledger.fold(event.get(image))
     return event
+
+
+def since_1970(text):
+    return datetime.datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 class Workspace:
@@ -197,6 +202,14 @@ class Workspace:
             return self.settled(newest, status) or any(s["state"] == "lost" for s in status["sources"])
         wait_until(over, seconds, 0.05)
         return self.running() and self.settled(newest)
+
+    def wait_quiet(self, seconds=5):
+        """Every source has looked at its database since now and found nothing more to read."""
+        now = time.time()
+
+        def over():
+            return all(since_1970(s["watermark"]) > now for s in self.status()["sources"])
+        return wait_until(over, seconds, 0.05)
 
     def port_of_nobody(self):
         return free_port()
