@@ -27,8 +27,12 @@ exists(const char *path)
 static int
 absolute(const char *path, char *out, struct error *err)
 {
-    if (realpath(path, out))
-        return 0;
+    struct stat st;
+    if (realpath(path, out)) {
+        if (stat(out, &st) == 0 && S_ISDIR(st.st_mode))
+            return 0;
+        return error_set(err, ERROR_USAGE, "workspace %s is not a folder", path);
+    }
     error_errno(err, errno == ENOENT ? ERROR_MISSING : ERROR_IO, errno, "workspace %s", path);
     return error_hint(err, "make one with: tidegate init %s", path);
 }
@@ -42,13 +46,14 @@ folder_locate(const char *given, bool create, char *out, struct error *err)
         return absolute(given, out, err);
     if (exists("tidegate.lua"))
         return absolute(".", out, err);
-    if (home && *home)
-        snprintf(path, sizeof(path), "%s", home);
-    else if ((home = getenv("HOME")) && *home)
-        snprintf(path, sizeof(path), "%s/.tidegate", home);
-    else
+    const char *below = home && *home ? "" : "/.tidegate";
+    if (*below)
+        home = getenv("HOME");
+    if (!home || !*home)
         return error_set(err, ERROR_MISSING,
                          "no workspace is named, and there is no home folder for one");
+    if (snprintf(path, sizeof(path), "%s%s", home, below) >= (int)sizeof(path))
+        return error_set(err, ERROR_USAGE, "the path of the workspace is too long: %s", home);
     if (create && !exists(path) && mkdir(path, 0700) != 0)
         return error_errno(err, ERROR_IO, errno, "make the workspace %s", path);
     return absolute(path, out, err);
@@ -96,18 +101,19 @@ read_holder(const char *path)
     return pid;
 }
 
-/* A command that looks at the files holds the lock for a moment, and must not make a start fail. */
-static bool
+/* A command that looks at the files holds the lock for a moment, and must not make a start fail.
+ * Returns 0 or an errno. */
+static int
 take_lock(int fd)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
     int64_t end = clock_mono() + LOCK_PATIENCE;
     while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (clock_mono() > end)
-            return false;
+        if (errno != EWOULDBLOCK || clock_mono() > end)
+            return errno;
         nanosleep(&pause, NULL);
     }
-    return true;
+    return 0;
 }
 
 int
@@ -118,8 +124,11 @@ folder_lock(const char *folder, struct error *err)
     int fd = file_open(path, O_RDWR | O_CREAT, err);
     if (fd < 0)
         return -1;
-    if (!take_lock(fd)) {
+    int refused = take_lock(fd);
+    if (refused) {
         close(fd);
+        if (refused != EWOULDBLOCK)
+            return error_errno(err, ERROR_IO, refused, "lock %s", path);
         error_set(err, ERROR_BUSY, "workspace %s is in use by process %d", folder,
                   read_holder(path));
         error_hint(err, "stop it with: tidegate stop -C %s", folder);
@@ -168,6 +177,8 @@ folder_read_script(const char *path, struct buffer *out, struct error *err)
                   path);
         return error_hint(err, "chmod go-w %s", path);
     }
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ERROR_DATA, "%s is no regular file", path);
     return file_slurp(path, out, err) == 0 ? 1 : -1;
 }
 
@@ -201,6 +212,18 @@ list_add(struct listing *l, const char *path)
     l->paths[l->count++] = path;
 }
 
+/* Who may write a folder may replace the scripts in it. A sticky one keeps files their owners'. */
+static int
+refuse_public(int fd, const char *path, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !(st.st_mode & S_IWOTH) || (st.st_mode & S_ISVTX))
+        return 0;
+    error_set(err, ERROR_DENIED, "%s can be written by everybody, who could then run code here",
+              path);
+    return error_hint(err, "chmod o-w %s", path);
+}
+
 static int list_folder(struct listing *l, const char *relative, int depth, struct error *err);
 
 static int
@@ -212,9 +235,10 @@ list_entry(struct listing *l, const char *relative, const struct dirent *entry, 
     struct stat st;
     if (name[0] == '.' || name[0] == '_' || ends_with(name, ".disabled"))
         return 0;
-    snprintf(path, sizeof(path), "%s/%s/%s", l->folder, relative, name);
+    if (snprintf(path, sizeof(path), "%s/%s/%s", l->folder, relative, name) >= (int)sizeof(path))
+        return error_set(err, ERROR_CONFIG, "the path of the script %s is too long", name);
     if (stat(path, &st) != 0)
-        return 0;
+        st.st_mode = S_IFREG; /* a link to nothing: reading it says so */
     const char *inner = arena_printf(l->arena, "%s/%s", relative, name);
     if (S_ISREG(st.st_mode) && is_script(name))
         list_add(l, inner);
@@ -238,7 +262,7 @@ list_folder(struct listing *l, const char *relative, int depth, struct error *er
         return errno == ENOENT && depth == 0
                    ? 0
                    : error_errno(err, ERROR_IO, errno, "read folder %s", path);
-    int result = 0;
+    int result = refuse_public(dirfd(dir), path, err);
     for (struct dirent *entry; result == 0 && (entry = readdir(dir));)
         result = list_entry(l, relative, entry, depth, err);
     closedir(dir);
@@ -275,8 +299,8 @@ folder_socket(const char *folder, char out[108], struct error *err)
     }
     uint64_t hash = hash64(folder, strlen(folder));
     const char *base = getenv("XDG_RUNTIME_DIR");
-    snprintf(path, sizeof(path), "%s/tidegate-%u-%s", base ? base : "/tmp", (unsigned)geteuid(),
-             hash_hex(&hash, sizeof(hash), hex));
+    snprintf(path, sizeof(path), "%s/tidegate-%u-%s", base && *base ? base : "/tmp",
+             (unsigned)geteuid(), hash_hex(&hash, sizeof(hash), hex));
     struct stat st;
     if (file_make_folder(path, err) != 0)
         return -1;

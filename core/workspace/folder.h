@@ -16,21 +16,20 @@ int folder_locate(const char *given, bool create, char *out, struct error *err) 
 int folder_prepare_data(const char *folder, struct error *err) must_check;
 
 /* Takes data/lock for the life of the process: the descriptor, or -1 with ERROR_BUSY naming the pid
- * and port that hold it. */
+ * that holds it. */
 int folder_lock(const char *folder, struct error *err) must_check;
 void folder_unlock(int fd);
 /* Who holds it: pid, or 0 when nobody does. */
 int folder_holder(const char *folder);
 
 /* Reads a Lua file of the user: 1 read, 0 there is none, -1. Refused when others than owner and
- * root may write it, or when it is larger than out->limit. */
+ * root may write it, when it is no regular file, or when it is larger than out->limit. */
 int folder_read_script(const char *path, struct buffer *out, struct error *err) must_check;
 
 /* The rule scripts below FOLDER/scripts, sorted by path, by the rules of language.md §9: not lib/,
- * not
- * *_test.lua, not names that begin with . or _ or end in .disabled, not folders with a pack.lua.
- * Paths
- * ("scripts/orders.lua") live in `arena`; returns how many, or -1. */
+ * not *_test.lua, not names that begin with . or _ or end in .disabled, not folders with a
+ * pack.lua. Paths ("scripts/orders.lua") live in `arena`; returns how many, or -1: unreadable, too
+ * deep, or a folder that everybody may write. */
 int folder_scripts(const char *folder, struct arena *arena, const char *const **out,
                    struct error *err) must_check;
 

@@ -78,7 +78,10 @@ registry_note(struct store *store, const struct config_source *source, uint32_t 
         .number = epoch,
         .texts = {source->name, source->driver->name, buffer_cstring(&json)},
     };
-    int result = execute(store, &w, err);
+    int result = json.failed
+                     ? error_set(err, ERROR_CONFIG,
+                                 "source \"%s\": its options are larger than 1 MiB", source->name)
+                     : execute(store, &w, err);
     buffer_release(&json);
     return result;
 }
@@ -234,8 +237,8 @@ forget(struct workspace *w, const char *name, struct error *err)
         epoch = known.epoch;
     free(known.position);
     struct statement_work work = {
-        .sql =
-            "UPDATE source SET ended = max(ended, ?5), reason = '', options = '' WHERE name = ?1",
+        .sql = "UPDATE source SET ended = max(ended, epoch, ?5), reason = '', options = '' WHERE "
+               "name = ?1",
         .texts = {name},
         .number = epoch,
     };

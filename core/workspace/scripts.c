@@ -13,8 +13,11 @@ read_one(const char *folder, const char *path, struct scripts *out, rules_proble
     if (found > 0)
         out->list[out->count++] =
             (struct rules_script){path, arena_slice(&out->arena, buffer_view(&text))};
-    else if (found < 0)
+    else {
+        if (found == 0)
+            error_set(&err, ERROR_MISSING, "%s is gone, or a link to nothing", path);
         problem(context, path, &err);
+    }
     buffer_release(&text);
 }
 
