@@ -9,7 +9,8 @@
 #include "server/line.h"
 #include "workspace/folder.h"
 
-#define ANSWER_MAX (1024 * 1024 * 1024)
+#define REQUEST_MAX (1024 * 1024)
+#define ANSWER_MAX  (1024 * 1024 * 1024)
 
 static const struct {
     const char *name;
@@ -19,7 +20,8 @@ static const struct {
                {"denied", ERROR_DENIED},   {"config", ERROR_CONFIG},
                {"refused", ERROR_REFUSED}, {"corrupt", ERROR_CORRUPT},
                {"full", ERROR_FULL},       {"unreachable", ERROR_UNREACHABLE},
-               {"lost", ERROR_LOST},       {"io", ERROR_IO}};
+               {"lost", ERROR_LOST},       {"io", ERROR_IO},
+               {"system", ERROR_SYSTEM},   {"budget", ERROR_BUDGET}};
 
 static void
 take_error(const struct value *given, struct error *err)
@@ -39,7 +41,7 @@ static int
 reach(const char *folder)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char path[108];
+    char path[108] = "";
     if (folder_socket(folder, path, NULL) != 0)
         return -1;
     memcpy(address.sun_path, path, sizeof(path));
@@ -51,11 +53,13 @@ reach(const char *folder)
     return -1;
 }
 
+/* A request that can't be sent is no failure yet: a daemon that is too busy says so before it
+ * reads, and its answer is waiting. */
 static int
-send_request(int fd, const char *operation, const struct value *arguments)
+send_request(int fd, const char *operation, const struct value *arguments, struct error *err)
 {
     struct buffer line;
-    buffer_init(&line, 1024 * 1024);
+    buffer_init(&line, REQUEST_MAX);
     buffer_text(&line, "{\"operation\":");
     json_string(&line, slice_of(operation));
     buffer_text(&line, ",\"arguments\":");
@@ -64,9 +68,11 @@ send_request(int fd, const char *operation, const struct value *arguments)
     else
         buffer_text(&line, "null");
     buffer_text(&line, "}\n");
-    int result = line.failed ? -1 : line_send(fd, buffer_view(&line));
+    bool fits = !line.failed;
+    if (fits)
+        line_send(fd, buffer_view(&line));
     buffer_release(&line);
-    return result;
+    return fits ? 0 : error_set(err, ERROR_USAGE, "the arguments are larger than 1 MiB");
 }
 
 /* One answer line: 1 more come, 0 it was the last, -1 with err. */
@@ -99,7 +105,7 @@ control_ask(const char *folder, const char *operation, const struct value *argum
     int fd = reach(folder);
     if (fd < 0)
         return 0;
-    *result = send_request(fd, operation, arguments);
+    *result = send_request(fd, operation, arguments, err);
     line_reader_init(&reader, fd, ANSWER_MAX);
     int more = *result == 0;
     while (more == 1) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/json.h"
@@ -14,8 +15,10 @@
 #include "server/row.h"
 #include "workspace/folder.h"
 
-#define CONNECTIONS 16
-#define REQUEST_MAX (1024 * 1024)
+#define CONNECTIONS  16
+#define REQUEST_MAX  (1024 * 1024)
+#define REQUEST_WAIT 10           /* s; who says nothing for so long gives up the place */
+#define ACCEPT_PAUSE (100 * 1000) /* µs; when no descriptor is left */
 
 struct connection {
     struct control *control;
@@ -104,6 +107,8 @@ serve(void *arg)
     struct connection *c = arg;
     struct buffer line;
     struct error err = {0};
+    struct timeval wait = {.tv_sec = REQUEST_WAIT};
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
     buffer_init(&line, REQUEST_MAX);
     if (line_receive(c->fd, &line) > 0)
         send_outcome(c, serve_request(c, buffer_view(&line), &err), &err);
@@ -166,6 +171,8 @@ accept_loop(void *arg)
         int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
             take_connection(control, fd);
+        else if (wake_wait(&control->stop, ACCEPT_PAUSE))
+            return;
     }
 }
 
@@ -175,11 +182,11 @@ bind_socket(struct control *c, struct error *err)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, c->path, sizeof(c->path));
     unlink(c->path); /* of a daemon that was killed: the lock is ours */
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    mode_t before = umask(077);
-    int bound = c->fd < 0 ? -1 : bind(c->fd, (struct sockaddr *)&address, sizeof(address));
-    umask(before);
-    if (bound != 0 || listen(c->fd, CONNECTIONS) != 0)
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* Nobody can connect before it listens, so the mode is in time; umask() is other threads' too.
+     */
+    if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        chmod(c->path, 0600) != 0 || listen(c->fd, CONNECTIONS) != 0)
         return error_errno(err, ERROR_SYSTEM, errno, "socket %s", c->path);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* The Unix socket that commands talk to: one JSON request line {"operation","arguments"}, then one
  * line a row {"row":{…}}, and a last line {"done":true} or {"error":{…}}. No password: only the
  * folder's owner can open it (design/operation.md §2). Each connection has a thread, at most 16 at
- * once, so that a slow reader holds up nobody. */
+ * once, so that a slow reader holds up nobody; who asks nothing within 10 s is cut off. */
 #ifndef SERVER_CONTROL_H
 #define SERVER_CONTROL_H
 
@@ -9,7 +9,7 @@
 
 struct control;
 
-/* Binds the socket of the workspace and serves it. Main thread. */
+/* Binds the socket of the workspace, which has started, and serves it. Main thread. */
 struct control *control_open(struct workspace *w, struct error *err) must_check;
 /* Refuses new work, cuts connections, waits for their threads. */
 void control_close(struct control *c);

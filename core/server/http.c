@@ -162,13 +162,16 @@ port_failed(int64_t port, int number, struct error *err)
         return error_errno(err, ERROR_SYSTEM, number, "listen on port %d", (int)port);
     name_holder(port, holder, sizeof(holder));
     error_set(err, ERROR_SYSTEM, "port %d is taken by %s", (int)port, holder);
-    return error_hint(err, "choose another one: tidegate start -p %d", (int)port + 1);
+    return error_hint(err, "choose another one: tidegate start -p %d",
+                      (int)(port < 65535 ? port + 1 : port - 1));
 }
 
 static int
 listen_on(const char *bind_to, int64_t port, struct error *err)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    if (port < 1 || port > 65535)
+        return error_set(err, ERROR_USAGE, "port %lld is not between 1 and 65535", (long long)port);
     if (strcmp(bind_to, "localhost") == 0)
         bind_to = "127.0.0.1";
     if (inet_pton(AF_INET, bind_to, &a.sin_addr) != 1)
