@@ -78,6 +78,8 @@ open_next(struct outbox_queue *q)
     return true;
 }
 
+/* A block that was rewritten in its table meanwhile counts with its new size: what that leaves over
+ * goes with the last block of all. */
 static void
 close_block(struct outbox_queue *q, struct out_block *block)
 {
@@ -85,7 +87,8 @@ close_block(struct outbox_queue *q, struct out_block *block)
         return;
     q->window_bytes -= block->data.size;
     pthread_mutex_lock(&q->lock);
-    q->bytes -= (int64_t)block->data.size;
+    bool last = !q->undone && out_block_last(block) == q->ring.newest;
+    q->bytes = last ? 0 : q->bytes - (int64_t)block->data.size;
     pthread_mutex_unlock(&q->lock);
     out_block_free(block);
 }

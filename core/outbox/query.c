@@ -61,6 +61,8 @@ static const char *const texts[QUERY_COUNT] = {
     [QUERY_DEAD_RETRY] = "UPDATE out_parked SET state = 1, attempts = 0, first_at = ?3,"
                          " next_at = ?3, reason = 'retried by hand'"
                          " WHERE channel = ?1 AND seq = ?2 AND state = 3",
+    [QUERY_DEAD_SIZE] = "SELECT length(message) FROM out_parked"
+                        " WHERE channel = ?1 AND seq = ?2 AND state = 3 AND min_lsn > 0",
     [QUERY_DEAD_DROP] = "DELETE FROM out_parked WHERE channel = ?1 AND seq = ?2 AND state = 3",
     [QUERY_PARKED_OLD] =
         "SELECT channel, seq, message FROM out_parked WHERE min_lsn > 0"

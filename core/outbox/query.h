@@ -30,6 +30,7 @@ enum query_name {
     QUERY_PARKED_PRUNE, /* (channel, limit) → the oldest dead */
     QUERY_DEAD_RETRY,   /* (channel, seq, now): if it is dead */
     QUERY_DEAD_DROP,
+    QUERY_DEAD_SIZE,  /* (channel, seq) → its bytes, if it is dead and refers to an event */
     QUERY_PARKED_OLD, /* (lsn, channel, seq) → the next row that refers below lsn */
     QUERY_PARKED_LOWEST,
     QUERY_PARKED_COPY, /* (message, channel, seq): now holds its event */

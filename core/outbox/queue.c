@@ -123,8 +123,8 @@ read_again(struct outbox_queue *q, const struct item *item, struct flight *fligh
     return pick_record(buffer_view(&flight->row), place, record, err);
 }
 
-/* Makes the delivery. A reference whose event is gone was rewritten meanwhile: it is read once
- * more. */
+/* Makes the delivery. A reference whose event is gone was rewritten meanwhile, a parked one perhaps
+ * since it was read just now: it is read once more. */
 static int
 resolve(struct outbox_queue *q, const struct item *item, struct flight *flight, struct error *err)
 {
@@ -137,8 +137,7 @@ resolve(struct outbox_queue *q, const struct item *item, struct flight *flight, 
         record = &container_of(item, struct slot, item)->record;
     if (got > 0)
         got = resolver_delivery(&q->resolver, record, &flight->text, &flight->delivery, err);
-    if (got == 0 && !item->parked && read_again(q, item, flight, &again, err) > 0 &&
-        again.form == RECORD_COPY)
+    if (got == 0 && (got = read_again(q, item, flight, &again, err)) > 0)
         got = resolver_delivery(&q->resolver, &again, &flight->text, &flight->delivery, err);
     flight->delivery.attempt = item->attempts + 1;
     return got;

@@ -23,6 +23,7 @@ struct swap {
     char channel[64];
     uint64_t seq;
     size_t at, size; /* in `data` */
+    int64_t before;  /* by `run`: its size until now if it is a dead letter, else 0 */
 };
 
 /* A unit: a block that falls into a piece of copies and the rest, or some parked messages. */
@@ -36,7 +37,7 @@ struct rewrite {
     struct swap *swaps;
     size_t swap_count;
     struct buffer data;
-    int64_t grown; /* by `run`: bytes of the channel's blocks, or of its dead letters */
+    int64_t grown; /* by `run`: bytes of the channel's blocks */
 };
 
 struct trim *
@@ -111,9 +112,12 @@ static int
 swap_parked(struct rewrite *r, sqlite3 *db, struct error *err)
 {
     for (size_t i = 0; i < r->swap_count; i++) {
-        const struct swap *swap = &r->swaps[i];
+        struct swap *swap = &r->swaps[i];
         struct slice message = {r->data.data + swap->at, swap->size};
-        if (query_do(db, QUERY_PARKED_COPY, err, "bsi", message, swap->channel,
+        sqlite3_stmt *dead =
+            query_use(db, QUERY_DEAD_SIZE, err, "si", swap->channel, (int64_t)swap->seq);
+        if (query_number(dead, &swap->before, err) != 0 ||
+            query_do(db, QUERY_PARKED_COPY, err, "bsi", message, swap->channel,
                      (int64_t)swap->seq) != 0)
             return -1;
     }
@@ -129,16 +133,30 @@ run(struct store_work *work, sqlite3 *db, struct error *err)
 }
 
 static void
+count_growth(struct outbox *o, const char *channel, int64_t of_blocks, int64_t of_dead)
+{
+    struct outbox_queue *q = outbox_find(o, channel);
+    if (!q)
+        return;
+    pthread_mutex_lock(&q->lock);
+    q->bytes += of_blocks;
+    q->dead_bytes += of_dead;
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void
 done(struct store_work *work, const struct error *err)
 {
     struct rewrite *r = container_of(work, struct rewrite, work);
-    struct outbox_queue *q = outbox_find(r->trim->outbox, r->channel);
+    struct outbox *o = r->trim->outbox;
     if (err)
         log_failure(LOG_ERROR, "outbox", err);
-    if (q && !err) {
-        pthread_mutex_lock(&q->lock);
-        q->bytes += r->grown;
-        pthread_mutex_unlock(&q->lock);
+    else
+        count_growth(o, r->channel, r->grown, 0);
+    for (size_t i = 0; !err && i < r->swap_count; i++) {
+        const struct swap *swap = &r->swaps[i];
+        if (swap->before)
+            count_growth(o, swap->channel, 0, (int64_t)swap->size - swap->before);
     }
     atomic_fetch_sub(&r->trim->under_way, 1);
     rewrite_free(r);
@@ -244,6 +262,8 @@ rewrite_block(struct trim *t, uint64_t wanted, struct swap *at, size_t *bytes, s
     at->seq = r->first_seq;
     got = split(r, query_blob(row, 3), err);
     sqlite3_reset(row);
+    if (got == 0 && !r->parts[0])
+        got = error_set(err, ERROR_CORRUPT, "outbox block of channel \"%s\" is empty", r->channel);
     if (got < 0) {
         rewrite_free(r);
         return -1;

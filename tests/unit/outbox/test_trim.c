@@ -225,6 +225,95 @@ test_parked_after_the_rewrite(void **state)
     take_events(r, 0, 1);
 }
 
+static int
+trim_once(unsigned what, void *context, void *statement, void *text)
+{
+    struct rig *r = context;
+    (void)what;
+    (void)text;
+    if (!strstr(sqlite3_sql(statement), "SELECT message FROM out_parked"))
+        return 0;
+    sqlite3_trace_v2(r->q->reader, 0, NULL, NULL);
+    assert_true(trim_below(r, 2500) > 1);
+    return 0;
+}
+
+/* Rewritten and trimmed between the reading of its row and the look into the journal. */
+static void
+test_parked_is_rewritten_while_read(void **state)
+{
+    struct rig *r = *state;
+    struct delivery *list[1];
+    r->common.backoff.first = 0;
+    rig_open(r);
+    rig_journal(r, 0, 3000, 50, 1000);
+    send_events(r, 0, 1);
+    assert_int_equal(queue_take(r->q, list, 1), 1);
+    rig_answer(r->q, list[0], CHANNEL_RETRY);
+    rig_settle(r->q);
+    rig_reopen(r);
+    sqlite3_trace_v2(r->q->reader, SQLITE_TRACE_PROFILE, trim_once, r);
+    take_events(r, 0, 1);
+}
+
+static int
+deny(void *context, int what, const char *a, const char *b, const char *c, const char *d)
+{
+    (void)context, (void)what, (void)a, (void)b, (void)c, (void)d;
+    return SQLITE_DENY;
+}
+
+/* Its event is gone, and whether its row was rewritten can't be read now: it waits. */
+static void
+test_unreadable_is_not_lost(void **state)
+{
+    struct rig *r = *state;
+    struct delivery *list[1];
+    rig_open(r);
+    rig_journal(r, 0, 3000, 50, 1000);
+    send_events(r, 0, 1);
+    assert_true(trim_below(r, 2500) > 1);
+    sqlite3_set_authorizer(r->q->reader, deny, NULL);
+    assert_int_equal(queue_take(r->q, list, 1), 0);
+    assert_int_equal(rig_status(r, 0).dead, 0);
+    sqlite3_set_authorizer(r->q->reader, NULL, NULL);
+    r->q->throttled_until = 0;
+    take_events(r, 0, 1);
+}
+
+/* Blocks that grew in the table while they were in memory leave nothing behind in the count. */
+static void
+test_bytes_of_rewritten_blocks(void **state)
+{
+    struct rig *r = *state;
+    struct delivery *list[1];
+    rig_open(r);
+    rig_journal(r, 0, 3000, 50, 1000);
+    send_events(r, 0, 1000);
+    assert_int_equal(queue_take(r->q, list, 1), 1);
+    assert_true(trim_below(r, 2500) > 1);
+    rig_answer(r->q, list[0], CHANNEL_DELIVERED);
+    assert_int_equal(rig_drain(r->q), 999);
+    rig_settle(r->q);
+    assert_int_equal(r->q->bytes, 0);
+}
+
+/* Dead letters that grow into copies weigh what they are. */
+static void
+test_bytes_of_rewritten_dead(void **state)
+{
+    struct rig *r = *state;
+    struct delivery *list[1];
+    rig_open(r);
+    rig_journal(r, 0, 3000, 50, 1000);
+    send_events(r, 0, 100);
+    while (queue_take(r->q, list, 1) > 0)
+        rig_answer(r->q, list[0], CHANNEL_REJECT);
+    rig_settle(r->q);
+    assert_true(trim_below(r, 2500) > 1);
+    assert_int_equal(r->q->dead_bytes, rig_sql(r, "SELECT sum(length(message)) FROM out_parked"));
+}
+
 /* Trimmed by force: no event, no message, and it says why. */
 static void
 test_lost(void **state)
@@ -252,6 +341,10 @@ main(void)
         cmocka_unit_test_setup_teardown(test_blocks_are_rewritten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parked_are_rewritten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parked_after_the_rewrite, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parked_is_rewritten_while_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_is_not_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_blocks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_dead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
     };
     return cmocka_run_group_tests_name("trim", tests, NULL, NULL);
