@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -73,18 +74,27 @@ argument_slot(struct cli *cli, const char *name)
     return &map->pairs[map->count++].value;
 }
 
+/* A whole number from 0 on, digits only. */
+static int
+parse_number(const char *text, int64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoll(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == 0 && errno == 0 ? 0 : -1;
+}
+
 static int
 store_option(struct cli *cli, const struct cli_option *o, const char *text, struct error *err)
 {
     struct value *slot = argument_slot(cli, o->name);
-    char *end;
     switch (o->kind) {
     case CLI_FLAG:
         *slot = (struct value){.kind = VALUE_BOOL, .boolean = true};
         return 0;
     case CLI_INT:
-        *slot = (struct value){.kind = VALUE_INT, .integer = strtoll(text, &end, 10)};
-        if (*text == 0 || *end || slot->integer < 0)
+        *slot = (struct value){.kind = VALUE_INT};
+        if (parse_number(text, &slot->integer) != 0)
             return error_set(err, ERROR_USAGE, "--%s takes a number, not \"%s\"", o->name, text);
         return 0;
     case CLI_TEXT:
@@ -128,6 +138,8 @@ parse_option(struct cli *cli, int argc, char **argv, int *i, struct error *err)
     const struct cli_option *o = find_option(cli->command, name, wide ? 0 : word[1]);
     if (!o)
         return unknown_option(cli, word, name, err);
+    if (o->kind == CLI_FLAG && equals)
+        return error_set(err, ERROR_USAGE, "--%s takes no value", o->name);
     if (o->kind == CLI_FLAG)
         return !wide && word[2] ? error_set(err, ERROR_USAGE, "write %s as two options", word)
                                 : store_option(cli, o, NULL, err);
@@ -194,10 +206,31 @@ cli_flag(const struct cli *cli, const char *key)
 }
 
 int64_t
-cli_port(const struct cli *cli)
+cli_given_port(const struct cli *cli)
+{
+    return value_int(&cli->arguments, "port", 0);
+}
+
+int
+cli_port(const struct cli *cli, int64_t *port, struct error *err)
 {
     const char *environment = getenv("TIDEGATE_PORT");
-    return value_int(&cli->arguments, "port", environment ? atoll(environment) : 0);
+    *port = cli_given_port(cli);
+    if (*port || !environment || !*environment)
+        return 0;
+    if (parse_number(environment, port) == 0 && *port >= 1 && *port <= 65535)
+        return 0;
+    return error_set(err, ERROR_USAGE, "TIDEGATE_PORT is no port number: \"%s\"", environment);
+}
+
+void
+cli_print(FILE *out, const char *text)
+{
+    struct buffer line;
+    buffer_init(&line, 64 * 1024);
+    text_printable(&line, slice_of(text), false);
+    fputs(buffer_cstring(&line), out);
+    buffer_release(&line);
 }
 
 int
@@ -265,12 +298,12 @@ cli_main(int argc, char **argv)
         result = unknown_command(argv[1], &err);
     else if ((result = parse_arguments(&cli, argc - 1 - used, argv + 1 + used, &err)) == 0)
         result = run_command(&cli, &err);
+    if (result >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        result = error_errno(&err, ERROR_IO, errno, "write to standard output");
     if (result < 0) {
         cli_complain(&err);
         result = error_exit_code(err.class);
     }
     arena_release(&cli.arena);
-    if (fflush(stdout) != 0 && result == 0)
-        result = error_exit_code(ERROR_IO);
     return result;
 }

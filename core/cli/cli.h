@@ -66,8 +66,10 @@ int cli_main(int argc, char **argv); /* the process's exit code */
 
 const char *cli_text(const struct cli *cli, const char *key); /* NULL: not given */
 bool cli_flag(const struct cli *cli, const char *key);
-/* The port of -p, or $TIDEGATE_PORT, or 0. */
-int64_t cli_port(const struct cli *cli);
+/* The port of -p, or 0. */
+int64_t cli_given_port(const struct cli *cli);
+/* The port to listen on: of -p, else of $TIDEGATE_PORT, else 0. */
+int cli_port(const struct cli *cli, int64_t *port, struct error *err) must_check;
 /* "FOLDER" that is meant, PATH_MAX bytes. */
 int cli_folder(const struct cli *cli, bool create, char *out, struct error *err) must_check;
 
@@ -76,6 +78,9 @@ int cli_operate(struct cli *cli, struct error *err);
 /* The same with rows handed to `row`. */
 typedef int cli_row(void *context, const struct value *row, struct slice json);
 int cli_ask(struct cli *cli, const char *operation, cli_row *row, void *context, struct error *err);
+
+/* Prints a text that may be a stranger's: nothing in it reaches the terminal but what it shows. */
+void cli_print(FILE *out, const char *text);
 
 /* Prints a failure as "tidegate: …" with cause and hint on lines of their own. */
 void cli_complain(const struct error *err);

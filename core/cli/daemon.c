@@ -1,6 +1,7 @@
 #include "cli/daemon.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,31 +24,35 @@
 #define LOOK_EVERY  1000 /* ms between looks for what to alarm about */
 #define SETTLE_MOST (5 * CLOCK_SECOND)
 #define SETTLE_LOOK (5 * 1000)
+#define PORT_PATH   (PATH_MAX + 32)
 
 /* Where port files stand: a folder that only this user can enter. */
 static int
 port_file(int64_t port, char *out, size_t size, struct error *err)
 {
-    char folder[256];
+    char folder[PATH_MAX];
     struct stat st;
     const char *base = getenv("XDG_RUNTIME_DIR"), *temp = getenv("TMPDIR");
-    if (base && *base)
+    bool given = base && *base;
+    if (given)
         snprintf(folder, sizeof(folder), "%s", base);
     else
         snprintf(folder, sizeof(folder), "%s/tidegate-%u", temp && *temp ? temp : "/tmp",
                  (unsigned)geteuid());
-    if (!base && file_make_folder(folder, err) != 0)
+    if (!given && file_make_folder(folder, err) != 0)
         return -1;
-    if (lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+    if (lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & (S_IWGRP | S_IWOTH)))
         return error_set(err, ERROR_DENIED, "%s is not a private folder of this user", folder);
-    snprintf(out, size, "%s/tidegate-%d", folder, (int)port);
+    if (snprintf(out, size, "%s/tidegate-%d", folder, (int)port) >= (int)size)
+        return error_set(err, ERROR_USAGE, "the path %s is too long", folder);
     return 0;
 }
 
 int
 daemon_find_port(int64_t port, char *folder, size_t size, struct error *err)
 {
-    char path[300];
+    char path[PORT_PATH];
     struct buffer text;
     if (port_file(port, path, sizeof(path), err) != 0)
         return -1;
@@ -68,12 +73,19 @@ leave_now(int signal)
     _exit(0);
 }
 
+static void
+leave_failed(int signal)
+{
+    (void)signal;
+    _exit(70); /* EX_SOFTWARE */
+}
+
 /* From here on the process ends in time, whatever hangs. */
 static void
-limit_stopping(void)
+limit_stopping(bool failed)
 {
     struct itimerval limit = {.it_value = {STOP_MOST / 1000000, STOP_MOST % 1000000}};
-    signal(SIGALRM, leave_now);
+    signal(SIGALRM, failed ? leave_failed : leave_now);
     setitimer(ITIMER_REAL, &limit, NULL);
 }
 
@@ -90,6 +102,16 @@ open_signals(sigset_t *before)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write */
     return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* A second Ctrl-C while it stops must not end the process before its caller has cleaned up. */
+static void
+forget_signals(int fd)
+{
+    struct signalfd_siginfo info;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (poll(&p, 1, 0) > 0 && read(fd, &info, sizeof(info)) == sizeof(info))
+        continue;
 }
 
 static void
@@ -134,7 +156,7 @@ struct daemon {
     struct alarms *alarms;
     struct http_server *http;
     struct control *control;
-    char port_path[300];
+    char port_path[PORT_PATH];
 };
 
 /* "Ready" is said when the sources stream, or when it is known why one does not. */
@@ -162,8 +184,7 @@ begin(struct daemon *d, const struct daemon_options *options, struct error *err)
         return -1;
     workspace_set_port(d->workspace, port);
     d->alarms = alarms_new(d->workspace);
-    d->control = control_open(d->workspace, err);
-    if (!d->control || workspace_start(d->workspace, err) != 0)
+    if (workspace_start(d->workspace, err) != 0 || !(d->control = control_open(d->workspace, err)))
         return -1;
     http_serve(d->http, d->workspace);
     if (port_file(port, d->port_path, sizeof(d->port_path), NULL) == 0 &&
@@ -179,9 +200,9 @@ begin(struct daemon *d, const struct daemon_options *options, struct error *err)
 }
 
 static void
-end(struct daemon *d)
+end(struct daemon *d, bool failed)
 {
-    limit_stopping();
+    limit_stopping(failed);
     control_close(d->control);
     if (d->http)
         http_serve(d->http, NULL);
@@ -209,7 +230,8 @@ daemon_run(const struct daemon_options *options, struct error *err)
         wait_for_end(fd, options->run_for, d.alarms);
         log_info("main", "stopping");
     }
-    end(&d);
+    end(&d, result != 0);
+    forget_signals(fd);
     close(fd);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result;

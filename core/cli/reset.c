@@ -33,8 +33,11 @@ static void
 say_row(void *context, const char *what, const char *state, const char *sql)
 {
     (void)context;
-    fprintf(stderr, "  %s: %s%s%s\n", what, state, sql && *sql ? "; by hand: " : "",
-            sql ? sql : "");
+    fputs("  ", stderr);
+    cli_print(stderr, what);
+    fprintf(stderr, ": %s%s", state, sql && *sql ? "; by hand: " : "");
+    cli_print(stderr, sql ? sql : "");
+    fputc('\n', stderr);
 }
 
 static void

@@ -76,9 +76,10 @@ become_background(struct cli *cli, const char *folder, int fd)
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     snprintf(path, sizeof(path), "%s/data/tidegate.log", folder);
-    struct daemon_options options = {
-        .folder = folder, .port = cli_port(cli), .ready = ready_in_background, .context = &b};
-    int result = folder_prepare_data(folder, err);
+    struct daemon_options options = {.folder = folder, .ready = ready_in_background, .context = &b};
+    int result = cli_port(cli, &options.port, err);
+    if (result == 0)
+        result = folder_prepare_data(folder, err);
     if (result == 0)
         result = open_log(cli, path, err);
     dup2(null, STDERR_FILENO);
@@ -130,6 +131,8 @@ cli_start(struct cli *cli, struct error *err)
         return start_background(cli, folder, err);
     if (open_log(cli, NULL, err) != 0)
         return -1;
-    struct daemon_options options = {.folder = folder, .port = cli_port(cli), .ready = say_ready};
+    struct daemon_options options = {.folder = folder, .ready = say_ready};
+    if (cli_port(cli, &options.port, err) != 0)
+        return -1;
     return daemon_run(&options, err);
 }

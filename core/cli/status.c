@@ -23,6 +23,14 @@ print_section(const struct value *list, const char *command)
     columns_release(&listing);
 }
 
+static void
+print_line(const char *before, const char *text)
+{
+    fputs(before, stdout);
+    cli_print(stdout, text);
+    putchar('\n');
+}
+
 /* What is wrong, one line each: of sources, consumers, then configuration and scripts. */
 static void
 print_errors(const struct value *list, const char *what)
@@ -33,13 +41,14 @@ print_errors(const struct value *list, const char *what)
                    *hint = value_text(error, "hint", NULL);
         if (!message)
             continue;
-        printf("\n%s%s %s:%s %s\n", cli_colour(stdout, CLI_RED), what,
+        printf("\n%s%s %s:%s ", cli_colour(stdout, CLI_RED), what,
                value_text(&list->items[i], *what == 'p' ? "where" : "name", ""),
-               cli_colour(stdout, CLI_PLAIN), message);
+               cli_colour(stdout, CLI_PLAIN));
+        print_line("", message);
         if (value_text(error, "cause", NULL))
-            printf("  %s\n", value_text(error, "cause", ""));
+            print_line("  ", value_text(error, "cause", ""));
         if (hint)
-            printf("  mend it: %s\n", hint);
+            print_line("  mend it: ", hint);
     }
 }
 
@@ -102,7 +111,7 @@ cli_status(struct cli *cli, struct error *err)
 {
     char folder[PATH_MAX];
     struct printed printed = {.json = cli->json};
-    int64_t port = cli_port(cli);
+    int64_t port = cli_given_port(cli);
     if (port && !cli->workspace && !cli_text(cli, "dir")) {
         if (daemon_find_port(port, folder, sizeof(folder), err) != 0)
             return -1;

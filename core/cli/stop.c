@@ -40,7 +40,7 @@ int
 cli_stop(struct cli *cli, struct error *err)
 {
     char folder[PATH_MAX];
-    int64_t port = cli_port(cli);
+    int64_t port = cli_given_port(cli);
     bool by_port = port && !cli->workspace && !cli_text(cli, "dir");
     int result = 0;
     if ((by_port ? daemon_find_port(port, folder, sizeof(folder), err)

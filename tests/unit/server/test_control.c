@@ -1,7 +1,6 @@
 /* The daemon's socket: answers, refusals, clients that hang, die, or come in crowds. */
 #include "unit/workspace/rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 #include "server/control.h"
 #include "server/line.h"
 #include "workspace/folder.h"
+#include "support/process.h"
 
 #define MOST 16 /* connections at once */
 
@@ -191,23 +191,11 @@ a_crowd_is_told_to_come_again(void **state)
     }
 }
 
-static size_t
-open_descriptors(void)
-{
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
 /* Closing cuts clients that hang in every way, and keeps no descriptor. */
 static void
 closing_waits_for_nobody(void **state)
 {
-    size_t before = open_descriptors();
+    size_t before = process_descriptors();
     int fds[3] = {dial(), dial(), dial()};
     struct pollfd p = {.fd = fds[2], .events = POLLIN};
     struct error err = {0};
@@ -223,7 +211,7 @@ closing_waits_for_nobody(void **state)
         close(fds[i]);
     control = control_open(w, &err);
     assert_non_null(control);
-    assert_true(open_descriptors() <= before);
+    assert_true(process_descriptors() <= before);
 }
 
 struct rows {

@@ -12,24 +12,10 @@
 #include <unistd.h>
 
 #include "server/http.h"
+#include "support/process.h"
 
 static struct http_server *server;
 static int port;
-
-/* A port that was free a moment ago. */
-static int
-free_port(int *fd)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET};
-    socklen_t size = sizeof(a);
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(*fd >= 0);
-    assert_int_equal(bind(*fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(listen(*fd, 1), 0);
-    assert_int_equal(getsockname(*fd, (struct sockaddr *)&a, &size), 0);
-    return ntohs(a.sin_port);
-}
 
 static int
 setup(void **state)
@@ -37,7 +23,7 @@ setup(void **state)
     struct error err = {0};
     int fd;
     (void)state;
-    port = free_port(&fd);
+    port = process_port(&fd);
     close(fd);
     server = http_open("127.0.0.1", port, &err);
     if (!server)
@@ -110,7 +96,7 @@ a_taken_port_names_who_has_it(void **state)
 {
     struct error err = {0};
     char words[64];
-    int fd, taken = free_port(&fd);
+    int fd, taken = process_port(&fd);
     (void)state;
     assert_null(http_open("127.0.0.1", taken, &err));
     assert_int_equal(err.class, ERROR_SYSTEM);
