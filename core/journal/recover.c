@@ -45,30 +45,32 @@ find_magic(struct slice bytes)
     return NULL;
 }
 
-/* The first header at or past `offset` that vouches for itself; true when there is one. */
-static bool
-find_header(struct window *w, const struct segment *s, int64_t *offset, struct block *b)
+/* The first header at or past `offset` that vouches for itself. 1: found, 0: there is none, -1. */
+static int
+find_header(struct window *w, const struct segment *s, int64_t *offset, struct block *b,
+            struct error *err)
 {
-    struct error ignored = {0};
     while (*offset + BLOCK_FIXED <= w->end) {
         enum block_state state = BLOCK_BAD;
         struct slice view;
         const char *hit;
-        if (window_view(w, *offset, sizeof(block_magic), &view, &ignored) != 0 ||
-            view.size < sizeof(block_magic))
-            return false;
+        if (window_view(w, *offset, sizeof(block_magic), &view, err) != 0)
+            return -1;
+        if (view.size < sizeof(block_magic))
+            return 0;
         hit = find_magic(view);
         if (!hit) {
             *offset += (int64_t)(view.size - sizeof(block_magic) + 1);
             continue;
         }
         *offset += hit - view.data;
-        if (window_header(w, s, *offset, b, &state, &ignored) == 0 && state == BLOCK_GOOD &&
-            b->segment == s->number)
-            return true;
+        if (window_header(w, s, *offset, b, &state, err) != 0)
+            return -1;
+        if (state == BLOCK_GOOD && b->segment == s->number)
+            return 1;
         *offset += 1;
     }
-    return false;
+    return 0;
 }
 
 /* How far a walk through the newest segment has come. */
@@ -152,7 +154,8 @@ check_cut(const struct journal *j, struct walk *walk, struct error *err)
     int64_t offset = walk->offset;
     uint64_t cut = 0;
     struct block b;
-    while (find_header(&walk->window, walk->segment, &offset, &b)) {
+    int found;
+    while ((found = find_header(&walk->window, walk->segment, &offset, &b, err)) == 1) {
         if (b.group > bad) {
             error_set(err, ERROR_CORRUPT,
                       "journal segment %s is damaged: block %" PRIu64
@@ -164,6 +167,8 @@ check_cut(const struct journal *j, struct walk *walk, struct error *err)
         cut += b.number >= bad;
         offset += 1;
     }
+    if (found < 0)
+        return -1;
     if (cut > 0)
         log_info("journal", "cut %" PRIu64 " blocks that were never synced, from block %" PRIu64,
                  cut, bad);
@@ -317,6 +322,16 @@ recover(struct journal *j, const struct listing *files, struct error *err)
     return 0;
 }
 
+/* A segment whose blocks cannot be told from their imitations, or not be read, holds fewer events
+ * than this. */
+#define SALVAGE_UNKNOWN UINT32_MAX
+
+static uint64_t
+salvage_unknown(uint64_t first_lsn)
+{
+    return first_lsn > SEGMENT_LAST ? first_lsn : first_lsn + SALVAGE_UNKNOWN;
+}
+
 /* The highest next lsn that any block header of the file shows. */
 static uint64_t
 salvage_blocks(const struct segment *s)
@@ -325,19 +340,18 @@ salvage_blocks(const struct segment *s)
     struct window window;
     struct block b;
     uint64_t next = s->first_lsn;
+    int64_t at = s->start;
+    int found;
     window_init(&window);
-    if (window_open(&window, s->path, &ignored) == 0) {
-        window.end = s->size;
-        for (int64_t at = s->start; find_header(&window, s, &at, &b); at++)
-            next = block_next_lsn(&b) > next ? block_next_lsn(&b) : next;
+    found = window_open(&window, s->path, &ignored) == 0 ? 1 : -1;
+    window.end = s->size;
+    while (found == 1 && (found = find_header(&window, s, &at, &b, &ignored)) == 1) {
+        next = block_next_lsn(&b) > next ? block_next_lsn(&b) : next;
+        at++;
     }
     window_release(&window);
-    return next;
+    return found < 0 ? salvage_unknown(next) : next;
 }
-
-/* Without its header a segment's blocks cannot be told from their imitations; it holds fewer events
- * than this. */
-#define SALVAGE_UNKNOWN UINT32_MAX
 
 uint64_t
 recover_salvage(const char *folder, const struct listing *files)
@@ -348,7 +362,7 @@ recover_salvage(const char *folder, const struct listing *files)
         struct segment *s = segment_load(folder, files->segments[i], NULL, &ignored);
         uint64_t lsn = 1, number;
         segment_parse_name(files->segments[i], &lsn, &number);
-        lsn = s ? salvage_blocks(s) : lsn > SEGMENT_LAST ? lsn : lsn + SALVAGE_UNKNOWN;
+        lsn = s ? salvage_blocks(s) : salvage_unknown(lsn);
         next = lsn > next ? lsn : next;
         segment_free(s);
     }

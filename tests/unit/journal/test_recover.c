@@ -7,16 +7,19 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/power.h"
+#include "journal/block.h"
 #include "support/journal_make.h"
 
 enum { SEGMENT = 16 * 1024, PAGE = 4096, BYTES = 40, LONG_GROUP = 30 };
@@ -382,6 +385,48 @@ many_segments(const char *folder)
 }
 
 /* A bit of an older segment: found when it is read, and nothing past it is given out. */
+/* Bytes from here on cannot be read; 0: all can. */
+static int64_t unreadable;
+
+/* In the place of libc's. */
+ssize_t
+pread(int fd, void *to, size_t size, off_t offset)
+{
+    if (unreadable && offset + (int64_t)size > unreadable) {
+        errno = EIO;
+        return -1;
+    }
+    return (ssize_t)syscall(SYS_pread64, fd, to, size, offset);
+}
+
+/* What stands behind a damaged block decides whether it was synced: when that cannot be read,
+ * nothing may be cut. */
+static void
+test_unreadable_behind_damage(void **state)
+{
+    enum { LARGE = 2 * 1024 * 1024 }; /* more than is read ahead */
+    struct journal_options options = {*state, 4 * 1024 * 1024, 0};
+    struct journal *j = journal_open(&options, &err);
+    struct image image;
+    assert_non_null(j);
+    put_group(j, 1, 1, LARGE);
+    put_group(j, 2, 2, LARGE);
+    journal_close(j);
+    newest_image(*state, &image);
+    char *second = memmem(image.data + PAGE + 1, image.size - PAGE - 1, block_magic, 8);
+    assert_non_null(second);
+    image.data[PAGE + 1000] ^= 1;
+    image_write(*state, &image, image.size);
+    assert_null(journal_open(&options, &err));
+    assert_int_equal(err.class, ERROR_CORRUPT);
+    unreadable = second - image.data;
+    j = journal_open(&options, &err);
+    unreadable = 0;
+    assert_null(j);
+    assert_int_equal(err.class, ERROR_IO);
+    image_free(&image);
+}
+
 static void
 test_damage_in_an_older_segment(void **state)
 {
@@ -677,6 +722,7 @@ main(void)
         CASE(test_every_truncation),
         CASE(test_every_torn_group),
         CASE(test_every_torn_group_in_a_used_file),
+        CASE(test_unreadable_behind_damage),
         CASE(test_damage_in_an_older_segment),
         CASE(test_missing_segment),
         CASE(test_renamed_and_foreign_segments),
