@@ -110,7 +110,17 @@ offer_spare(struct journal *j, char *path)
     pthread_mutex_unlock(&j->lock);
 }
 
-/* One file at a time, each synced with the folder, so that no kill leaves a hole among segments. */
+static int
+sync_names(struct journal *j, struct error *err)
+{
+    if (fault_fails("journal.trim"))
+        return error_errno(err, ERROR_IO, EIO, "cannot sync the folder %s", j->folder);
+    return file_sync_folder(j->folder, err);
+}
+
+/* One file at a time, each synced with the folder, so that no power cut leaves a hole among
+ * segments. Only then may a file serve again: its old name, if that came back, would stand before a
+ * new content. */
 static int
 remove_trimmed(struct journal *j, struct segment *s, bool reuse, struct error *err)
 {
@@ -126,13 +136,18 @@ remove_trimmed(struct journal *j, struct segment *s, bool reuse, struct error *e
         return -1;
     }
     fault_point("journal.trim");
-    if (spare)
+    result = sync_names(j, err);
+    if (spare && result == 0) {
         offer_spare(j, spare);
+    } else if (spare) {
+        remove(spare);
+        free(spare);
+    }
     pthread_mutex_lock(&j->lock);
     s->removed = true;
     journal_drop(s);
     pthread_mutex_unlock(&j->lock);
-    return file_sync_folder(j->folder, err) == 0 ? 1 : -1;
+    return result == 0 ? 1 : -1;
 }
 
 static bool

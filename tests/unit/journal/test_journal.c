@@ -368,6 +368,24 @@ test_trim_whole_segments(void **state)
     journal_close(j);
 }
 
+/* A name that may come back after a power cut must not be that of a file in use. */
+static void
+test_no_reuse_before_the_folder_is_synced(void **state)
+{
+    struct journal *j = open_small(state);
+    for (unsigned n = 1; n <= 100; n++)
+        put_group(j, n, n);
+    journal_trim(j, UINT64_MAX);
+    set_fault("journal.trim:1:errors");
+    while (count_files(*state, ".segment") > 1)
+        assert_int_equal(journal_housekeep(j, &err), -1);
+    assert_int_equal(count_files(*state, "spare-"), 0);
+    set_fault("");
+    put_group(j, 101, 200);
+    assert_int_equal(journal_newest(j), 400);
+    journal_close(j);
+}
+
 static void
 test_prepare_only_when_needed(void **state)
 {
@@ -497,6 +515,7 @@ main(void)
         CASE(test_full_disk_at_a_new_segment),
         CASE(test_limit_on_file_sizes),
         CASE(test_trim_whole_segments),
+        CASE(test_no_reuse_before_the_folder_is_synced),
         CASE(test_prepare_only_when_needed),
         CASE(test_reset_never_gives_an_lsn_twice),
         CASE(test_find_time),
