@@ -372,7 +372,7 @@ compare_log(struct run *r, struct ledger *got)
 {
     sort_deletes(&r->ledger);
     sort_deletes(got);
-    if (!r->ordered) {
+    if (!r->ordered && r->ledger.count && got->count) {
         qsort(r->ledger.entries, r->ledger.count, sizeof *got->entries, compare);
         qsort(got->entries, got->count, sizeof *got->entries, compare);
     }
