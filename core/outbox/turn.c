@@ -105,5 +105,6 @@ queue_turn(void *context)
     if (!sound)
         return INT64_MAX;
     int64_t at = next_turn(q, mono);
-    return late && at > mono + QUEUE_AGAIN ? mono + QUEUE_AGAIN : at;
+    /* Killing more would only make the marks longer that the store has no room for. */
+    return late && (q->expiring || at > mono + QUEUE_AGAIN) ? mono + QUEUE_AGAIN : at;
 }
