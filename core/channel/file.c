@@ -128,6 +128,18 @@ first_hole(const struct state *state, struct error *err)
 }
 
 static int
+cut(struct channel_context *context, int64_t from, const char *what, struct error *err)
+{
+    struct state *state = context->state;
+    log_info(context->component, "%s: cut off %lld bytes %s", state->path,
+             (long long)(state->size - from), what);
+    if (file_truncate(state->fd, from, state->path, err) != 0)
+        return -1;
+    state->size = from;
+    return 0;
+}
+
+static int
 cut_holes(struct channel_context *context, struct error *err)
 {
     struct state *state = context->state;
@@ -136,12 +148,7 @@ cut_holes(struct channel_context *context, struct error *err)
         return -1;
     if (from == state->size)
         return 0;
-    log_info(context->component, "%s: cut off %lld bytes from where a power cut left empty pages",
-             state->path, (long long)(state->size - from));
-    if (file_truncate(state->fd, from, state->path, err) != 0)
-        return -1;
-    state->size = from;
-    return 0;
+    return cut(context, from, "from where a power cut left empty pages", err);
 }
 
 /* A message whose line a crash tore was never marked as delivered, so it comes again. */
@@ -162,12 +169,7 @@ mend(struct channel_context *context, struct error *err)
         state->size++;
         return 0;
     }
-    log_info(context->component, "%s: cut off %lld bytes of a line that a crash left unfinished",
-             state->path, (long long)(state->size - from));
-    if (file_truncate(state->fd, from, state->path, err) != 0)
-        return -1;
-    state->size = from;
-    return 0;
+    return cut(context, from, "of a line that a crash left unfinished", err);
 }
 
 static int

@@ -37,17 +37,24 @@ becomes(struct template_value *value, enum cell_kind kind, struct slice text)
 }
 
 static void
+apply_case(void (*convert)(struct buffer *, struct slice), struct template_scratch *scratch,
+           struct template_value *value)
+{
+    if (prints_nothing(&value->cell))
+        return;
+    struct slice text = printed(&value->cell, scratch);
+    struct buffer *out = template_scratch(scratch);
+    convert(out, text);
+    becomes(value, CELL_TEXT, buffer_view(out));
+}
+
+static void
 apply_upper(const struct slice *words, int count, struct template_scratch *scratch,
             struct template_value *value)
 {
     (void)words;
     (void)count;
-    if (prints_nothing(&value->cell))
-        return;
-    struct slice text = printed(&value->cell, scratch);
-    struct buffer *out = template_scratch(scratch);
-    text_upper(out, text);
-    becomes(value, CELL_TEXT, buffer_view(out));
+    apply_case(text_upper, scratch, value);
 }
 
 static void
@@ -56,12 +63,7 @@ apply_lower(const struct slice *words, int count, struct template_scratch *scrat
 {
     (void)words;
     (void)count;
-    if (prints_nothing(&value->cell))
-        return;
-    struct slice text = printed(&value->cell, scratch);
-    struct buffer *out = template_scratch(scratch);
-    text_lower(out, text);
-    becomes(value, CELL_TEXT, buffer_view(out));
+    apply_case(text_lower, scratch, value);
 }
 
 static void
