@@ -36,6 +36,17 @@ wait_for_end(const char *folder, struct error *err)
     return 0;
 }
 
+/* One that is about to run, or about to end, holds the folder and does not listen. */
+static int
+nobody_answers(const char *folder, struct error *err)
+{
+    int pid = folder_holder(folder);
+    if (!pid)
+        return error_set(err, ERROR_UNREACHABLE, "no daemon runs in %s", folder);
+    error_set(err, ERROR_BUSY, "process %d holds %s and does not answer", pid, folder);
+    return error_hint(err, "it may be starting or stopping: try again; or: kill %d", pid);
+}
+
 int
 cli_stop(struct cli *cli, struct error *err)
 {
@@ -47,7 +58,7 @@ cli_stop(struct cli *cli, struct error *err)
                  : cli_folder(cli, false, folder, err)) != 0)
         return -1;
     if (control_ask(folder, "stop", NULL, ignore_row, NULL, &result, err) == 0)
-        return error_set(err, ERROR_UNREACHABLE, "no daemon runs in %s", folder);
+        return nobody_answers(folder, err);
     if (result != 0 || wait_for_end(folder, err) != 0)
         return -1;
     fprintf(stderr, "stopped %s\n", folder);

@@ -9,28 +9,34 @@
 #include "source/source_driver.h"
 
 static void
+begin_names(struct buffer *text, struct buffer *json, const char *key)
+{
+    buffer_printf(text, "\n%-9s", key);
+    json_key(json, key);
+    buffer_byte(json, '[');
+}
+
+static void
+add_name(struct buffer *text, struct buffer *json, const char *name)
+{
+    buffer_printf(text, " %s", name);
+    json_comma(json);
+    json_string(json, slice_of(name));
+}
+
+static void
 add_names(struct buffer *text, struct buffer *json)
 {
     size_t count;
     const struct source_driver *const *sources = source_drivers(&count);
-    buffer_text(text, "sources   ");
-    json_key(json, "sources");
-    buffer_byte(json, '[');
-    for (size_t i = 0; i < count; i++) {
-        buffer_printf(text, "%s%s", i ? " " : "", sources[i]->name);
-        json_comma(json);
-        json_string(json, slice_of(sources[i]->name));
-    }
-    const struct channel_driver *const *channels = channel_drivers(&count);
-    buffer_text(text, "\nchannels  ");
+    begin_names(text, json, "sources");
+    for (size_t i = 0; i < count; i++)
+        add_name(text, json, sources[i]->name);
     buffer_byte(json, ']');
-    json_key(json, "channels");
-    buffer_byte(json, '[');
-    for (size_t i = 0; i < count; i++) {
-        buffer_printf(text, "%s%s", i ? " " : "", channels[i]->name);
-        json_comma(json);
-        json_string(json, slice_of(channels[i]->name));
-    }
+    const struct channel_driver *const *channels = channel_drivers(&count);
+    begin_names(text, json, "channels");
+    for (size_t i = 0; i < count; i++)
+        add_name(text, json, channels[i]->name);
     buffer_byte(json, ']');
 }
 
@@ -41,7 +47,7 @@ cli_version(struct cli *cli, struct error *err)
     struct buffer text, json;
     buffer_init(&text, 4096);
     buffer_init(&json, 4096);
-    buffer_printf(&text, "tidegate %s\n", TIDEGATE_VERSION);
+    buffer_printf(&text, "tidegate %s", TIDEGATE_VERSION);
     buffer_text(&json, "{\"version\":\"" TIDEGATE_VERSION "\"");
     add_names(&text, &json);
     buffer_printf(&text, "\nwith      %s, SQLite %s, libcurl %s, libmicrohttpd %s, zstd %s\n",

@@ -129,7 +129,8 @@ parse_start(struct event_query *q, const struct value *arguments, bool follow, s
     else if (time) {
         if (clock_parse_when(slice_of(time), &us, err) != 0)
             return error_context(err, "--from-time");
-        q->from = journal_find_time(journal, us, err);
+        if ((q->from = journal_find_time(journal, us, err)) == 0)
+            return -1;
     } else if (value_bool(arguments, "from-beginning", false))
         q->from = oldest;
     else if (follow)

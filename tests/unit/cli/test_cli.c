@@ -2,6 +2,7 @@
 #include "unit/workspace/rig.h"
 
 #include "cli/cli.h"
+#include "workspace/folder.h"
 
 static char said[64 * 1024]; /* on stdout, then on stderr */
 static size_t said_out;      /* of it on stdout */
@@ -198,6 +199,23 @@ the_port_comes_from_flag_then_environment(void **state)
     unsetenv("TIDEGATE_PORT");
 }
 
+/* The folder's lock is held, and nobody listens: a daemon that still starts. */
+static void
+stop_names_a_process_that_does_not_answer(void **state)
+{
+    struct error err = {0};
+    char words[64];
+    (void)state;
+    assert_int_equal(folder_prepare_data(rig_folder, &err), 0);
+    int fd = folder_lock(rig_folder, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(run("stop -C @"), 75);
+    snprintf(words, sizeof(words), "process %d holds", (int)getpid());
+    assert_non_null(strstr(said, words));
+    folder_unlock(fd);
+    assert_int_equal(run("stop -C @"), 69);
+}
+
 /* Every row of the table can be asked for by name, and its options are no one's twice. */
 static void
 the_table_is_consistent(void **state)
@@ -240,6 +258,7 @@ main(void)
         with_folder(right_lines_do_what_they_say),
         with_folder(check_says_the_worst_by_its_exit_code),
         with_folder(the_port_comes_from_flag_then_environment),
+        with_folder(stop_names_a_process_that_does_not_answer),
         with_folder(the_table_is_consistent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
