@@ -159,6 +159,11 @@ class Workspace:
             return "(no log)"
         return "\n".join(text.splitlines()[-lines:])
 
+    def complaints(self):
+        """What a sanitizer said, also of a daemon that was killed right after."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return [line.strip() for line in log if "Sanitizer" in line or ": runtime error: " in line]
+
     def faults(self):
         try:
             return open(self.fault_log).read().split()

@@ -102,7 +102,7 @@ rule("words", { on = "shop:%s", notify = "words", message = "edition %d: {{opera
         problems += verify.texts(self.receiver.of("/words"), plain, "texts")
         for path in ("/hook", "/words"):
             problems += verify.repeats(self.receiver.of(path), self.workspace.kills, path)
-        problems += self.workspace.odd_ends
+        problems += self.workspace.odd_ends + self.workspace.complaints()[:10]
         print("%d events, %d transactions, %d lines, %d webhooks" %
               (len(events), len(ledger.ends), self.workspace.read("out.jsonl").count(b"\n"), len(self.receiver.arrivals)))
         return problems

@@ -23,9 +23,9 @@ def short(thing, limit=260):
     return text if len(text) <= limit else text[:limit] + "…"
 
 
-def rows_of(got):
-    """Row changes of databases; Tidegate's own source tells of alarms."""
-    return [e for e in got if e["op"] in ROW_OPS and e.get("source") != "tidegate"]
+def rows_of(got, source=None):
+    """Row changes of one database, or of all; Tidegate's own source tells of alarms."""
+    return [e for e in got if e["op"] in ROW_OPS and e.get("source") != "tidegate" and source in (None, e["source"])]
 
 
 def of_event(event):
@@ -146,10 +146,11 @@ def check_changed(rows, report):
             report.add("changed", "lsn %s says %s, must be %s" % (event["lsn"], event.get("changed"), want))
 
 
-def events(got, ledger, gaps=0, first_lsn=1):
-    """The journal's events against the ledger. `gaps`: how many gap events are right."""
+def events(got, ledger, gaps=0, first_lsn=1, source=None):
+    """The journal's events against the ledger, of one source if there are several. `gaps`: how many
+    gap events are right."""
     report = Report()
-    rows = rows_of(got)
+    rows = rows_of(got, source)
     found = [e for e in got if e["op"] == "gap"]
     if len(found) != gaps:
         report.add("gap", "%d, must be %d: %s" % (len(found), gaps, short([e.get("gap") for e in found])))
