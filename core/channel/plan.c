@@ -38,20 +38,22 @@ static const char *const order_names[] = {
 #define field(member)          offsetof(struct channel_common, member)
 #define part_of(group, member) (field(group.member) - field(group))
 
+#define WAIT_MOST (365 * 24 * 3600 * CLOCK_SECOND) /* added to a time of day: no overflow */
+
 static const struct option backoff_rows[] = {
     {.name = "first",
      .kind = OPTION_DURATION,
      .offset = part_of(backoff, first),
      .fallback = "1s",
      .min = 1000,
-     .max = INT64_MAX,
+     .max = WAIT_MOST,
      .help = "wait before the second attempt; doubles each time"},
     {.name = "max",
      .kind = OPTION_DURATION,
      .offset = part_of(backoff, max),
      .fallback = "10m",
      .min = 1000,
-     .max = INT64_MAX,
+     .max = WAIT_MOST,
      .help = "longest wait between two attempts"},
 };
 
@@ -68,7 +70,7 @@ static const struct option breaker_rows[] = {
      .offset = part_of(breaker, probe),
      .fallback = "5s",
      .min = 1000,
-     .max = INT64_MAX,
+     .max = WAIT_MOST,
      .help = "how often a resting channel is tried"},
 };
 

@@ -113,6 +113,8 @@ wrong_options_are_named(void **state)
         {"null", "{'order': 'random'}", "order", ERROR_CONFIG},
         {"null", "{'timeout': '0s'}", "timeout", ERROR_CONFIG},
         {"null", "{'backoff': {'first': '1h', 'max': '1m'}}", "backoff.first", ERROR_CONFIG},
+        {"null", "{'backoff': {'max': '100000000d'}}", "backoff.max", ERROR_CONFIG},
+        {"null", "{'breaker': {'probe': '100000000d'}}", "breaker.probe", ERROR_CONFIG},
         {"null", "{'rate': '5/s'}", "rate", ERROR_REFUSED},
         {"null", "{'batch': {}}", "batch", ERROR_REFUSED},
         {"null", "{'join': 'array'}", "join", ERROR_REFUSED},
