@@ -64,4 +64,8 @@ for suite in flow fault server; do
 done
 
 echo "$passed passed, $failed failed, $skipped skipped"
+if [ -n "${PATTERN:-}" ] && [ $((passed + failed + skipped)) = 0 ]; then
+  echo "no test's name holds \"$PATTERN\""
+  exit 1
+fi
 [ $failed = 0 ]
