@@ -186,11 +186,16 @@ prepare(struct journal *j, struct error *err)
 }
 
 int
-journal_housekeep(struct journal *j, struct error *err)
+journal_sweep(struct journal *j, struct error *err)
 {
     bool reuse = false;
     struct segment *s = take_trimmed(j, &reuse);
-    if (s)
-        return remove_trimmed(j, s, reuse, err);
-    return wants_spare(j) ? prepare(j, err) : 0;
+    return s ? remove_trimmed(j, s, reuse, err) : 0;
+}
+
+int
+journal_housekeep(struct journal *j, struct error *err)
+{
+    int did = journal_sweep(j, err);
+    return did == 0 && wants_spare(j) ? prepare(j, err) : did;
 }

@@ -93,6 +93,8 @@ uint64_t journal_find_time(struct journal *j, int64_t us, struct error *err);
 /* Housekeeping: prepares the next segment when there is none ready; unlinks or reuses one segment
  * that was trimmed. 1: did something, 0: nothing to do, -1. Housekeeping thread only. */
 int journal_housekeep(struct journal *j, struct error *err) must_check;
+/* The same without preparing: never takes room on the disk. */
+int journal_sweep(struct journal *j, struct error *err) must_check;
 
 /* Lets go of whole segments all of whose events are below `lsn`. The segment under writing stays.
  * Any thread. Returns the oldest lsn kept from now on. */

@@ -69,8 +69,9 @@ tend_journal(struct store *s)
     struct error err = {0};
     int did = 1;
 
-    for (int i = 0; i < 16 && did == 1 && store_allows_work(s); i++)
-        did = journal_housekeep(s->journal, &err);
+    for (int i = 0; i < 16 && did == 1; i++)
+        did = store_allows_work(s) ? journal_housekeep(s->journal, &err)
+                                   : journal_sweep(s->journal, &err);
     if (did < 0)
         log_failure(err.class == ERROR_FULL ? LOG_DEBUG : LOG_WARNING, "journal", &err);
 }

@@ -69,7 +69,7 @@ unlink_trimmed(struct store *s)
 {
     struct error err = {0};
 
-    if (journal_housekeep(s->journal, &err) < 0)
+    if (journal_sweep(s->journal, &err) < 0)
         log_failure(LOG_WARNING, "journal", &err);
 }
 

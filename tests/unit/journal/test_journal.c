@@ -395,6 +395,7 @@ test_prepare_only_when_needed(void **state)
     assert_int_equal(journal_housekeep(j, &err), 1); /* the empty segment of a new journal goes */
     assert_int_equal(journal_housekeep(j, &err), 0);
     put_group(j, 2, 20);
+    assert_int_equal(journal_sweep(j, &err), 0); /* that never prepares */
     assert_int_equal(journal_housekeep(j, &err), 1);
     assert_int_equal(journal_housekeep(j, &err), 0);
     assert_int_equal(count_files(*state, "spare-"), 1);

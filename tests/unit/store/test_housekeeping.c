@@ -267,6 +267,27 @@ test_marks_of_the_disk(void **state)
     wake_release(&wake);
 }
 
+/* Where nothing may be written, what was trimmed is removed all the same. */
+static void
+test_trimmed_files_go_below_the_mark(void **state)
+{
+    struct rig *r = *state;
+    struct store_status status;
+
+    rig_start(r);
+    struct journal *j = store_journal(r->store);
+    struct store_producer *p = shop(r);
+    assert_int_equal(pump(p, 1, 100), 100);
+    store_producer_close(p);
+    store_status(r->store, &status);
+    set_mark(r, status.disk_free * 4);
+    rig_until(pressure_is(r, STORE_DISK_FULL));
+    int64_t before = journal_bytes(j);
+    assert_true(journal_trim(j, 150) > 100);
+    wake_poke(&r->store->keeper_wake);
+    rig_until(journal_bytes(j) < before);
+}
+
 static bool
 reserve_is_there(struct rig *r)
 {
@@ -344,6 +365,7 @@ main(void)
         row(test_trim_offline),
         row(test_guard_is_asked_until_it_allows),
         row(test_marks_of_the_disk),
+        row(test_trimmed_files_go_below_the_mark),
         row(test_reserve_goes_and_comes_back),
         row(test_wal_stays_small),
     };
