@@ -12,7 +12,7 @@
 int sql_error(sqlite3 *db, struct error *err, const char *format, ...) printf_like(3, 4);
 
 /* Did the newest call on this connection fail because of the disk or the memory, so that the same
- * call may succeed later? Also true when SQLite itself rolled the transaction back. */
+ * call may succeed later? SQLite may then have rolled the transaction back by itself. */
 bool sql_is_disk(sqlite3 *db);
 
 /* Runs statements without results. */
