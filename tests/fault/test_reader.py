@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import verify  # noqa: E402
-from harness.daemon import BINARY, environment, wait_until  # noqa: E402
+from harness.daemon import BINARY, Failed, environment, wait_until  # noqa: E402
 from harness.rig import Rig, main  # noqa: E402
 
 
@@ -55,9 +55,13 @@ def across_kills(rig, cycles):
         rig.source.writers[0].some(15)
         if n % 2:
             rig.source.writers[0].big(700)
-        time.sleep(rig.random.uniform(0.05, 0.3))
+        wait_until(lambda: tail.lines, 10)
+        time.sleep(rig.random.uniform(0, 0.3))
         rig.workspace.kill()
-        seen += tail.close()
+        part = tail.close()
+        if not part:
+            raise Failed("tail has shown nothing in cycle %d: %s" % (n, rig.where()))
+        seen += part
     return seen
 
 
