@@ -102,6 +102,24 @@ rig_release(struct rig *r)
     folder_remove(r->folder);
 }
 
+/* For cmocka: the state is a rig that is not open yet. */
+static unused int
+rig_setup(void **state)
+{
+    struct rig *r = memory_alloc(sizeof(*r));
+    rig_init(r);
+    *state = r;
+    return 0;
+}
+
+static unused int
+rig_teardown(void **state)
+{
+    rig_release(*state);
+    free(*state);
+    return 0;
+}
+
 /* Message `number`: a text that is its number. */
 static unused void
 rig_put(struct outbox_draft *d, struct outbox_queue *q, uint64_t key, unsigned number)

@@ -9,23 +9,6 @@
 
 #include "unit/outbox/rig.h"
 
-static int
-setup(void **state)
-{
-    struct rig *r = memory_alloc(sizeof(*r));
-    rig_init(r);
-    *state = r;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    rig_release(*state);
-    free(*state);
-    return 0;
-}
-
 /* What was listed, as "channel:seq ". */
 struct listing {
     char text[1024];
@@ -260,12 +243,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retry, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_retry, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_drop, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_many, rig_setup, rig_teardown),
         cmocka_unit_test(test_ceilings),
-        cmocka_unit_test_setup_teardown(test_prune, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prune, rig_setup, rig_teardown),
     };
     return cmocka_run_group_tests_name("dead", tests, NULL, NULL);
 }

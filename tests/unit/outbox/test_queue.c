@@ -8,23 +8,6 @@
 
 #include "unit/outbox/rig.h"
 
-static int
-setup(void **state)
-{
-    struct rig *r = memory_alloc(sizeof(*r));
-    rig_init(r);
-    *state = r;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    rig_release(*state);
-    free(*state);
-    return 0;
-}
-
 /* What a take of `room` gives, as numbers: "0 1 2". */
 static size_t
 take_text(struct outbox_queue *q, size_t room, struct delivery **list, char *text)
@@ -326,13 +309,14 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
-        cmocka_unit_test_setup_teardown(test_delivered_leaves_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_seqs, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_two_drafts_in_one_transaction, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_window, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_backlog, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delivered_leaves_nothing, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_seqs, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_two_drafts_in_one_transaction, rig_setup,
+                                        rig_teardown),
+        cmocka_unit_test_setup_teardown(test_cut, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_restart, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_window, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_backlog, rig_setup, rig_teardown),
         cmocka_unit_test(test_message_id),
     };
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);

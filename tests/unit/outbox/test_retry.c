@@ -11,23 +11,6 @@
 
 #define HOUR (3600 * CLOCK_SECOND)
 
-static int
-setup(void **state)
-{
-    struct rig *r = memory_alloc(sizeof(*r));
-    rig_init(r);
-    *state = r;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    rig_release(*state);
-    free(*state);
-    return 0;
-}
-
 static const struct {
     const char *name;
     int attempts;
@@ -328,14 +311,14 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delay),
-        cmocka_unit_test_setup_teardown(test_attempts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_schedule_survives, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_throttle, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_breaker, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rejection_closes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_gone_disables, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_held, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_attempts, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_schedule_survives, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_throttle, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_breaker, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_rejection_closes, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_gone_disables, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_held, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_crowd, rig_setup, rig_teardown),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
 }

@@ -14,23 +14,6 @@ static const struct event_shape native = {.format = FORMAT_NATIVE};
 static const struct event_shape narrow = {
     .format = FORMAT_NATIVE, .columns = (const char *const[]){"id"}, .column_count = 1};
 
-static int
-setup(void **state)
-{
-    struct rig *r = memory_alloc(sizeof(*r));
-    rig_init(r);
-    *state = r;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    rig_release(*state);
-    free(*state);
-    return 0;
-}
-
 static bool
 holds(struct slice body, const char *text)
 {
@@ -336,16 +319,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_reference, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_reference_retried, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_blocks_are_rewritten, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_parked_are_rewritten, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_parked_after_the_rewrite, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_parked_is_rewritten_while_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unreadable_is_not_lost, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_blocks, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_dead, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reference, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_reference_retried, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_blocks_are_rewritten, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_parked_are_rewritten, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_parked_after_the_rewrite, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_parked_is_rewritten_while_read, rig_setup,
+                                        rig_teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_is_not_lost, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_blocks, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_dead, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_lost, rig_setup, rig_teardown),
     };
     return cmocka_run_group_tests_name("trim", tests, NULL, NULL);
 }
