@@ -1,7 +1,6 @@
 /* Which message may go: the undone messages of one ordering key, by seq. Only the first of a chain
  * is eligible; the others wait while it is under way, retried or held. `order = "none"` has no
- * chains,
- * `"strict"` has one for all. Channel's thread only. */
+ * chains, `"strict"` has one for all. Channel's thread only. */
 #ifndef OUTBOX_CHAIN_H
 #define OUTBOX_CHAIN_H
 
