@@ -187,7 +187,7 @@ store_consumer_open(struct store *s, const char *name, struct store_consumer *ou
     error_set(err, ERROR_CORRUPT,
               "the consumer \"%s\" has read up to lsn %llu, past the journal's end", name,
               (unsigned long long)out->checkpoint);
-    return error_hint(err, "move it with `tidegate consumers reset %s --to now`", name);
+    return error_hint(err, STORE_MEND);
 }
 
 size_t

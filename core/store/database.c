@@ -129,7 +129,7 @@ static int
 foreign(const char *path, struct error *err)
 {
     error_set(err, ERROR_CORRUPT, "%s is not a database of Tidegate", path);
-    return error_hint(err, "move it away, or put a backup back with `tidegate restore FILE`");
+    return error_hint(err, "move it away, or put a backup of it back");
 }
 
 static int

@@ -18,6 +18,11 @@
 #define STORE_FRAME     (4096 + 24)        /* a page in the WAL */
 #define STORE_RESERVE   (32 * 1024 * 1024)
 
+/* The way out when database and journal do not belong together. */
+#define STORE_MEND                                                                                 \
+    "put a backup of the whole folder back, or begin the journal again with `tidegate reset "      \
+    "--journal`"
+
 /* A thing in a queue: a batch or a work. */
 struct unit {
     struct unit *next;

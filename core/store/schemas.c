@@ -68,9 +68,7 @@ read_encoded(sqlite3 *db, uint64_t number, struct buffer *out, struct error *err
         return got == 1 ? 0 : -1;
     error_set(err, ERROR_CORRUPT, "the schema %016llx is not in tidegate.db",
               (unsigned long long)number);
-    return error_hint(err,
-                      "tidegate.db is older than the journal: put a backup of both back with "
-                      "`tidegate restore FILE`, or begin again with `tidegate reset --journal`");
+    return error_hint(err, "tidegate.db is older than the journal: " STORE_MEND);
 }
 
 /* schema_load: any thread that reads events. */

@@ -40,7 +40,7 @@ sql_error(sqlite3 *db, struct error *err, const char *format, ...)
     error_set(err, class, "%s", what);
     error_cause(err, "%s (SQLite %d)", sqlite3_errmsg(db), sqlite3_extended_errcode(db));
     if (class == ERROR_CORRUPT)
-        error_hint(err, "stop Tidegate and put a backup back with `tidegate restore FILE`");
+        error_hint(err, "stop Tidegate and put a backup of the whole folder back");
     return -1;
 }
 

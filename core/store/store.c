@@ -90,8 +90,7 @@ other_journal(const struct store *s, struct error *err)
 {
     error_set(err, ERROR_CORRUPT, "the journal in %s is not the one that tidegate.db belongs to",
               s->folder);
-    return error_hint(err, "put a backup of both back with `tidegate restore FILE`, or begin the "
-                           "journal again with `tidegate reset --journal`");
+    return error_hint(err, STORE_MEND);
 }
 
 static int
@@ -99,8 +98,7 @@ lost_end(uint64_t highest, uint64_t newest, struct error *err)
 {
     error_set(err, ERROR_CORRUPT, "the journal lost its end: lsn %llu was read, its newest is %llu",
               (unsigned long long)highest, (unsigned long long)newest);
-    return error_hint(err, "put a backup back with `tidegate restore FILE`, or begin the journal "
-                           "again with `tidegate reset --journal`");
+    return error_hint(err, STORE_MEND);
 }
 
 /* Journal and database tell by the journal's id and by what was read that they belong together. A
