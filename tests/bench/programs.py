@@ -27,7 +27,8 @@ def find(text, **patterns):
     """For each name the values that its pattern finds; `#` in it stands for a number."""
     found = {}
     for name, pattern in patterns.items():
-        found[name] = [float(v) for v in re.findall(pattern.replace("#", NUMBER), text)]
+        values = re.findall(pattern.replace("#", NUMBER), text)
+        found[name] = [tuple(map(float, v)) if isinstance(v, tuple) else float(v) for v in values]
         if not found[name]:
             raise RuntimeError("nothing like %r in:\n%s" % (pattern, text))
     return found
@@ -48,9 +49,10 @@ def lua(runs):
 
 
 def outbox(_):
-    text = run("bench_outbox")
-    return find(text, append=r"outbox, alone: append # messages", take=r"outbox, alone: .* take # messages/s, take of",
-                dead_append=r"outbox: append #, take", dead_take=r"take # of what it does alone")
+    rates = r"append # messages/s, take # messages/s, take of events"
+    found = find(run("bench_outbox"), alone="alone: " + rates, beside="beside it: " + rates)
+    return {name + suffix: [pair[at] for pair in found[key]]
+            for key, suffix in (("alone", ""), ("beside", "_beside")) for at, name in enumerate(("put", "take"))}
 
 
 def webhook(_):
