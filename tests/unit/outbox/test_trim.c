@@ -297,6 +297,26 @@ test_bytes_of_rewritten_dead(void **state)
     assert_int_equal(r->q->dead_bytes, rig_sql(r, "SELECT sum(length(message)) FROM out_parked"));
 }
 
+/* A block that lost its records holds trimming and is said; it ends nothing. */
+static void
+test_empty_block(void **state)
+{
+    struct rig *r = *state;
+    sqlite3 *db;
+    char path[512];
+    rig_open(r);
+    rig_journal(r, 0, 3000, 50, 1000);
+    send_events(r, 0, 10);
+    snprintf(path, sizeof(path), "%s/tidegate.db", r->folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, "UPDATE out_block SET data = x'0100'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    struct store_trim_guard guard = outbox_trim_guard(r->outbox);
+    assert_int_equal(guard.allow(guard.context, 2500), 1);
+}
+
 /* Trimmed by force: no event, no message, and it says why. */
 static void
 test_lost(void **state)
@@ -329,6 +349,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_unreadable_is_not_lost, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_blocks, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_bytes_of_rewritten_dead, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_empty_block, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_lost, rig_setup, rig_teardown),
     };
     return cmocka_run_group_tests_name("trim", tests, NULL, NULL);
