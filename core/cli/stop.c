@@ -59,7 +59,11 @@ cli_stop(struct cli *cli, struct error *err)
         return -1;
     if (control_ask(folder, "stop", NULL, ignore_row, NULL, &result, err) == 0)
         return nobody_answers(folder, err);
-    if (result != 0 || wait_for_end(folder, err) != 0)
+    /* One that ends before its answer is out has obeyed as well. */
+    if (result != 0 && err->class != ERROR_UNREACHABLE)
+        return -1;
+    *err = (struct error){0};
+    if (wait_for_end(folder, err) != 0)
         return -1;
     fprintf(stderr, "stopped %s\n", folder);
     return 0;
