@@ -104,9 +104,18 @@ is_lost(const struct state *state, const char *bytes, int64_t start, size_t size
     return at == size || end % PAGE == 0 || end == state->size;
 }
 
+/* Past the last line's end in `bytes`, which stand at `start` of the file; `line` if there is none.
+ */
+static int64_t
+after_newline(struct slice bytes, int64_t start, int64_t line)
+{
+    const char *newline = memrchr(bytes.data, '\n', bytes.size);
+    return newline ? start + (newline - bytes.data) + 1 : line;
+}
+
 /* Where the first line with lost pages begins: a power cut may take pages that were written and not
  * synced, and leave later ones. No line from there on was answered, so all of them come again. The
- * size if there is none, -1 on failure. */
+ * size if there is none, -1 on failure. Every start waits for it. */
 static int64_t
 first_hole(const struct state *state, struct error *err)
 {
@@ -117,12 +126,13 @@ first_hole(const struct state *state, struct error *err)
         int64_t got = file_read(state->fd, bytes, want, start, state->path, err);
         if (got < 0)
             return -1;
-        for (size_t i = 0; i < (size_t)got; i++) {
-            if (bytes[i] == '\n')
-                line = start + (int64_t)i + 1;
-            else if (bytes[i] == '\0' && is_lost(state, bytes, start, (size_t)got, i))
-                return line;
+        const char *zero = bytes, *end = bytes + got;
+        for (; (zero = memchr(zero, '\0', (size_t)(end - zero))); zero++) {
+            size_t at = (size_t)(zero - bytes);
+            if (is_lost(state, bytes, start, (size_t)got, at))
+                return after_newline((struct slice){bytes, at}, start, line);
         }
+        line = after_newline((struct slice){bytes, (size_t)got}, start, line);
     }
     return state->size;
 }
