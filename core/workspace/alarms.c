@@ -23,8 +23,9 @@ struct alarm {
     enum alarm_kind kind;
     char subject[128];
     int64_t since; /* µs */
-    int64_t value; /* of the newest event: dead letters are told again only when there are more */
-    bool seen;     /* in this look */
+    int64_t
+        value; /* of the newest event: dead letters are told again when there are twice as many */
+    bool seen; /* in this look */
 };
 
 struct alarms {
@@ -133,7 +134,7 @@ raise_alarm(struct alarms *a, enum alarm_kind kind, const char *subject, const c
             int64_t value)
 {
     struct alarm *alarm = find_alarm(a, kind, subject);
-    bool more = kind == DEAD_LETTER_ALARM && alarm && value > alarm->value;
+    bool more = kind == DEAD_LETTER_ALARM && alarm && value / 2 >= alarm->value;
     if (alarm)
         alarm->seen = true;
     if ((alarm && !more) || (a->batch && a->batch->sealed))

@@ -1,6 +1,7 @@
 /* Tidegate's own events: what happens to it becomes rows of the reserved source `tidegate`, so that
  * rules alert on them as on any table (design/language.md §13): op insert on main.KIND with the
- * columns subject, reason, value, since. One event when a state begins, none while it lasts.
+ * columns subject, reason, value, since. One event when a state begins, none while it lasts; dead letters are
+ * told again when there are twice as many, so that two dead channels told of each other come to an end.
  *
  * Kinds: source_lost, channel_broken, dead_letter, consumer_lag, disk_low. */
 #ifndef WORKSPACE_ALARMS_H

@@ -62,8 +62,7 @@ expect 0 'live' curl -sS "http://127.0.0.1:$port/livez"
 expect 0 'REST API is not built yet' curl -sS "http://127.0.0.1:$port/api/v1/rules"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/")" = 404 ] || { echo "FAILED: / is not 404"; bad=1; }
 
-"$tidegate" tail -C ws --limit 2 >tailed & tail=$!
-sleep 0.3
+"$tidegate" tail -C ws --from-lsn 1 --limit 2 >tailed & tail=$!
 sql "INSERT INTO orders VALUES(1,'new',10),(2,'new',20),(3,'new',30)"
 sql "UPDATE orders SET status='paid' WHERE id=2; DELETE FROM orders WHERE id=1"
 wait $tail; [ "$(wc -l <tailed)" = 2 ] || { echo "FAILED: tail"; cat tailed; bad=1; }
