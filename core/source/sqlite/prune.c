@@ -7,6 +7,8 @@
 
 #define PRUNE_ROWS  1000
 #define PRUNE_QUIET CLOCK_SECOND
+#define PRUNE_QUIET_ROLLBACK                                                                       \
+    (30 * CLOCK_SECOND) /* there a prune stands in the way of every writer for some ms */
 #define PRUNE_AGAIN 2000
 
 static const char *const statements[] = {
@@ -59,7 +61,7 @@ prune(struct source_context *context)
     const struct sqlite_options *options = context->plan->options;
     struct error err = {0};
     int64_t now = clock_mono(), waiting = state->confirmed - state->meta.first;
-    bool quiet = now - state->active_at >= PRUNE_QUIET;
+    bool quiet = now - state->active_at >= (state->wal ? PRUNE_QUIET : PRUNE_QUIET_ROLLBACK);
     if (waiting <= 0 || state->stopped || (!quiet && waiting <= options->prune_above))
         return false;
     /* A lock that is held now is tried again a little later. */

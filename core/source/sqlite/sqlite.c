@@ -134,13 +134,14 @@ static bool
 must_not_read(struct state *state)
 {
     int64_t now = clock_mono();
-    if (state->wal || !watch_in_commit(&state->watch)) {
+    enum watch_commit commit = state->wal ? WATCH_NO_COMMIT : watch_in_commit(&state->watch);
+    if (commit == WATCH_NO_COMMIT) {
         state->commit_since = 0;
         return false;
     }
     if (state->commit_since == 0)
         state->commit_since = now;
-    state->again_at = now + POLL;
+    state->again_at = now + (commit == WATCH_MAYBE_COMMIT ? WATCH_FRESH : POLL);
     return now - state->commit_since < LEFT_OVER;
 }
 

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "base/clock.h"
 
 #define INTEREST                                                                                   \
     (IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ATTRIB | IN_DELETE_SELF)
@@ -66,15 +68,23 @@ watch_heard(struct watch *w)
     return heard;
 }
 
-bool
+/* SQLite keeps the journal's header zero until it syncs it, just before it needs the lock that a
+ * reader would hold; mode PERSIST zeroes it again at the end. Only time tells these apart. */
+enum watch_commit
 watch_in_commit(const struct watch *w)
 {
     char head[8] = {0};
     static const char zero[8];
+    struct stat info = {0};
     int fd = open(w->journal, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return WATCH_NO_COMMIT;
     ssize_t size = read(fd, head, sizeof head);
+    bool known = fstat(fd, &info) == 0;
     close(fd);
-    return size == (ssize_t)sizeof head && memcmp(head, zero, sizeof head) != 0;
+    if (size == (ssize_t)sizeof head && memcmp(head, zero, sizeof head) != 0)
+        return WATCH_IN_COMMIT;
+    int64_t written = info.st_mtim.tv_sec * CLOCK_SECOND + info.st_mtim.tv_nsec / 1000;
+    int64_t age = clock_now() - written;
+    return known && age >= 0 && age < WATCH_FRESH ? WATCH_MAYBE_COMMIT : WATCH_NO_COMMIT;
 }

@@ -20,6 +20,14 @@ bool watch_heard(struct watch *w);
 
 /* A transaction in rollback mode is in the middle of its commit, or was left there: reading now
  * would take the lock that its writer needs. The journal is deleted, cut or zeroed at the end. */
-bool watch_in_commit(const struct watch *w);
+enum watch_commit {
+    WATCH_NO_COMMIT,
+    WATCH_MAYBE_COMMIT, /* the header of the journal is zero, as before the sync of a commit and as
+                           after one in mode PERSIST; it was written within the last WATCH_FRESH */
+    WATCH_IN_COMMIT,
+};
+#define WATCH_FRESH (20 * 1000) /* µs */
+
+enum watch_commit watch_in_commit(const struct watch *w);
 
 #endif
