@@ -101,6 +101,6 @@ void help_overview(FILE *out);
 void help_command(FILE *out, const struct command *command);
 
 cli_run cli_init, cli_start, cli_stop, cli_status, cli_reset, cli_version, cli_check, cli_demo,
-    cli_completion, cli_help;
+    cli_completion, cli_help, cli_triggers, cli_journal_status;
 
 #endif

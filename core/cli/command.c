@@ -67,8 +67,8 @@ static const struct cli_column consumer_columns[] = {{"name", "CONSUMER"},
                                                      {"lag", "LAG"},
                                                      {"seen", "SEEN"}};
 static const struct cli_column rule_columns[] = {
-    {"name", "RULE"}, {"state", "STATE"},   {"matched", "MATCHED"},
-    {"sent", "SENT"}, {"failed", "FAILED"}, {"problem", "PROBLEM"},
+    {"name", "RULE"},     {"state", "STATE"},     {"matched", "MATCHED"},       {"sent", "SENT"},
+    {"failed", "FAILED"}, {"problem", "PROBLEM"}, {"last_error", "LAST ERROR"},
 };
 static const struct cli_column channel_columns[] = {
     {"name", "CHANNEL"},      {"type", "TYPE"}, {"state", "STATE"},         {"waiting", "WAITING"},
@@ -125,14 +125,16 @@ const struct command commands[] = {
      .operation = "consumers",
      COLUMNS(consumer_columns)},
     {"triggers",
-     "list, sync or remove the capture triggers of a source",
+     "the capture triggers of a source; VERB is list, sync or remove",
      {"source", "verb", "[table]"},
      OPTIONS(triggers_options),
+     .run = cli_triggers,
      .operation = "triggers",
      COLUMNS(trigger_columns)},
     {"journal status",
      "the journal, its retention, and who reads it",
      {NULL},
+     .run = cli_journal_status,
      .operation = "journal status"},
     {"journal trim",
      "let go of old events",

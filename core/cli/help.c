@@ -49,6 +49,20 @@ help_command(FILE *out, const struct command *c)
     print_options(out, cli_common, cli_common_count);
 }
 
+/* The commands that begin with this word. */
+static bool
+print_family(const char *word)
+{
+    size_t size = strlen(word);
+    bool any = false;
+    for (size_t i = 0; i < command_count; i++)
+        if (strncmp(commands[i].name, word, size) == 0 && commands[i].name[size] == ' ') {
+            printf("  tidegate %-16s %s\n", commands[i].name, commands[i].summary);
+            any = true;
+        }
+    return any;
+}
+
 int
 cli_help(struct cli *cli, struct error *err)
 {
@@ -64,6 +78,8 @@ cli_help(struct cli *cli, struct error *err)
             help_command(stdout, &commands[i]);
             return 0;
         }
+    if (!second && print_family(first))
+        return 0;
     error_set(err, ERROR_USAGE, "there is no command \"%s\"", name);
     return error_hint(err, "tidegate help lists them");
 }

@@ -97,6 +97,27 @@ add_to_table(void *context, const struct value *row, struct slice json)
     return 0;
 }
 
+/* Statements alone, for sqlite3 or a migration to run. */
+static int
+print_sql(void *context, const struct value *row, struct slice json)
+{
+    const char *sql = value_text(row, "sql", "");
+    size_t size = strlen(sql);
+    (void)context;
+    (void)json;
+    if (size)
+        printf("%s%s\n", sql, sql[size - 1] == ';' ? "" : ";");
+    return fflush(stdout) == 0 ? 0 : -1;
+}
+
+int
+cli_triggers(struct cli *cli, struct error *err)
+{
+    if (cli_flag(cli, "sql") && !cli->json)
+        return cli_ask(cli, cli->command->operation, print_sql, NULL, err);
+    return cli_operate(cli, err);
+}
+
 int
 cli_operate(struct cli *cli, struct error *err)
 {

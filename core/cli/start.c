@@ -18,6 +18,11 @@ say_ready(void *context, const char *folder, int64_t port, size_t problems)
     (void)context;
     fprintf(stderr, "Tidegate %s runs %s on http://127.0.0.1:%d\n", TIDEGATE_VERSION, folder,
             (int)port);
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s/tidegate.lua", folder);
+    if (access(path, F_OK) != 0)
+        fprintf(stderr, "There is no %s, so nothing is captured; make one: tidegate init %s\n",
+                path, folder);
     if (problems)
         fprintf(stderr, "%zu problem%s: tidegate status -C %s\n", problems,
                 problems == 1 ? "" : "s", folder);

@@ -53,7 +53,7 @@ print_errors(const struct value *list, const char *what)
 }
 
 static void
-print_journal(const struct value *journal, const struct value *store)
+print_journal(const struct value *journal)
 {
     char bytes[CLOCK_TEXT_SIZE], limit[CLOCK_TEXT_SIZE], age[CLOCK_TEXT_SIZE];
     if (value_int(journal, "newest_lsn", 0) < value_int(journal, "oldest_lsn", 0))
@@ -68,6 +68,11 @@ print_journal(const struct value *journal, const struct value *store)
                size_format(value_int(journal, "bytes", 0), bytes),
                size_format(value_int(journal, "retention_bytes", 0), limit),
                duration_format(value_int(journal, "retention_seconds", 0) * CLOCK_SECOND, age));
+}
+
+static void
+print_store(const struct value *store)
+{
     const char *reason = value_text(store, "reason", NULL);
     printf("store      %s%s%s\n", value_text(store, "state", "?"), reason ? ": " : "",
            reason ? reason : "");
@@ -95,7 +100,8 @@ print_status(void *context, const struct value *row, struct slice json)
                value_bool(row, "ready", false) ? "" : ", not ready");
     else
         printf("not running\n");
-    print_journal(value_get(row, "journal"), value_get(row, "store"));
+    print_journal(value_get(row, "journal"));
+    print_store(value_get(row, "store"));
     print_section(value_get(row, "sources"), "sources");
     print_section(value_get(row, "consumers"), "consumers");
     print_section(value_get(row, "rules"), "rules");
@@ -120,4 +126,21 @@ cli_status(struct cli *cli, struct error *err)
     if (cli_ask(cli, "status", print_status, &printed, err) != 0)
         return -1;
     return printed.running ? 0 : error_exit_code(ERROR_UNREACHABLE);
+}
+
+static int
+print_journal_row(void *context, const struct value *row, struct slice json)
+{
+    (void)context;
+    (void)json;
+    print_journal(row);
+    print_section(value_get(row, "consumers"), "consumers");
+    return 0;
+}
+
+int
+cli_journal_status(struct cli *cli, struct error *err)
+{
+    return cli->json ? cli_operate(cli, err)
+                     : cli_ask(cli, cli->command->operation, print_journal_row, NULL, err);
 }

@@ -50,6 +50,7 @@ void
 retry_succeeded(struct outbox_queue *q)
 {
     q->failures = 0;
+    q->reason[0] = '\0';
     if (q->breaker)
         close_breaker(q);
     else if (q->allowed < SIZE_MAX)
@@ -93,6 +94,7 @@ retry_failed(struct outbox_queue *q, const struct channel_answer *answer)
         return;
     }
     q->failures++;
+    snprintf(q->reason, sizeof(q->reason), "%s", answer->reason);
     if (q->breaker || (q->common.breaker.failures && q->failures >= q->common.breaker.failures))
         retry_break(q, answer, false);
 }

@@ -117,6 +117,14 @@ parse_ops(const struct value *arguments, unsigned *mask, struct error *err)
     return 0;
 }
 
+/* Without a start: the newest, as many as --limit says. Filters apply to these. */
+static uint64_t
+newest_of(const struct event_query *q, uint64_t oldest, uint64_t newest)
+{
+    uint64_t wanted = q->limit ? (uint64_t)q->limit : EVENTS_DEFAULT;
+    return newest >= oldest && newest - oldest >= wanted ? newest - wanted + 1 : oldest;
+}
+
 static int
 parse_start(struct event_query *q, const struct value *arguments, bool follow, struct error *err)
 {
@@ -136,9 +144,7 @@ parse_start(struct event_query *q, const struct value *arguments, bool follow, s
     else if (follow)
         q->from = newest + 1;
     else
-        q->from = newest - oldest >= EVENTS_DEFAULT && newest >= oldest
-                      ? newest - EVENTS_DEFAULT + 1
-                      : oldest;
+        q->from = newest_of(q, oldest, newest);
     return 0;
 }
 

@@ -64,6 +64,25 @@ fill_world(struct checker *c, struct rules_world *world)
     config_name_sources(config, world);
 }
 
+/* What a channel's driver can say before anything is sent. */
+static void
+check_channels(struct checker *c, const char *folder)
+{
+    const struct config *config = &c->check->config;
+    for (size_t i = 0; i < config->channel_count; i++) {
+        struct error err = {0};
+        struct channel_plan plan = c->plans[i];
+        plan.workspace = folder;
+        plan.allow_private = true;
+        struct channel *channel = channel_new(&plan, &err);
+        if (!channel)
+            config_problem_of(c, (error_context(&err, "tidegate.lua:%d: channel \"%s\"",
+                                                config->channels[i].line, plan.name),
+                                  &err));
+        channel_free(channel);
+    }
+}
+
 int
 workspace_check(const char *folder, workspace_report *report, void *context,
                 struct workspace_check *out, struct error *err)
@@ -80,6 +99,10 @@ workspace_check(const char *folder, workspace_report *report, void *context,
     }
     struct rules_world world;
     fill_world(c, &world);
+    check_channels(c, folder);
+    /* Without what tidegate.lua declares, every rule would be wrong for that reason alone. */
+    if (out->problems && out->config.source_count == 0)
+        out->scripts->count = 0;
     out->rules =
         rules_new(&world, out->scripts->list, out->scripts->count, script_problem_of, c, err);
     if (out->rules)

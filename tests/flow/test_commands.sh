@@ -80,7 +80,8 @@ expect 0 'shop +sqlite +streaming' "$tidegate" sources -C ws
 eventually 'main +yes +[0-9]+ +0' "$tidegate" consumers -C ws
 expect 0 'example/all +ok +5 +10' "$tidegate" rules -C ws
 eventually 'gone +webhook .* 5 +0' "$tidegate" channels -C ws
-expect 0 'newest_lsn":[5-9]' "$tidegate" journal status -C ws
+expect 0 'events 1 to [5-9],' "$tidegate" journal status -C ws
+expect 0 'newest_lsn":[5-9]' "$tidegate" journal status --json -C ws
 expect 0 'orders +installed' "$tidegate" triggers shop list -C ws
 expect 0 'DROP TRIGGER' "$tidegate" triggers shop remove orders --sql -C ws
 expect 66 'not in tidegate.lua' "$tidegate" triggers nope list -C ws

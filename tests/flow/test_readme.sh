@@ -16,7 +16,7 @@ sh -c "$(grep init commands)"
 
 sqlite3 shop.db "PRAGMA journal_mode=WAL; CREATE TABLE orders(id INTEGER PRIMARY KEY, amount REAL)" >/dev/null
 lua() { sed -n '/^```lua$/,/^```$/p' "$top/README.md" | grep -v '^```'; }
-lua | grep -E '^(source|channel)' | sed "s#/path/to/shop.db#$work/shop.db#" >my-alerts/tidegate.lua
+lua | grep -E '^(source|channel)' | sed "s#/path/to/shop.db#$work/shop.db#" >>my-alerts/tidegate.lua
 lua | grep -vE '^(source|channel)' >my-alerts/scripts/example.lua
 grep -q big-order my-alerts/scripts/example.lua && grep -q everything my-alerts/scripts/example.lua
 

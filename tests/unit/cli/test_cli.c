@@ -138,7 +138,7 @@ right_lines_do_what_they_say(void **state)
         {"sources -C @", 0, "nothing to list"},
         {"dead drop -C @", 64, "say which dead letters"},
         {"dead drop -C @ --all", 0, "MESSAGES"},
-        {"journal status -C @", 0, "\"newest_lsn\":0"},
+        {"journal status --json -C @", 0, "\"newest_lsn\":0"},
         {"status -C @", 69, "not running"},
         {"status @ --json", 69, "\"running\":false"},
         {"stop -C @", 69, "no daemon runs in"},
