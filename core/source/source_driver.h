@@ -1,6 +1,6 @@
 /* What a database must bring to be a source. A driver is one const struct; its options are declared
  * in it, so that checks, help, docs and editor stubs come from one place. To add one: a folder
- * beside this file and a line in source.c's array.
+ * beside this file and a line in source_plan.c's array.
  *
  * source.c runs the thread, the loop, back-off with jitter, pausing, states, batching by size and
  * the handing over; a driver only connects, proves continuity, reads the next changes, and is told
