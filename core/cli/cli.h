@@ -44,7 +44,6 @@ struct command {
     const char *operation;
     const struct cli_column *columns; /* of the list; none: rows are printed as JSON */
     size_t column_count;
-    bool hidden;
 };
 
 extern const struct command commands[];

@@ -19,8 +19,7 @@ help_overview(FILE *out)
         "Tidegate watches databases and tells those who want to know, by rules written in Lua.\n\n"
         "usage: tidegate COMMAND [options]\n\n");
     for (size_t i = 0; i < command_count; i++)
-        if (!commands[i].hidden)
-            fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\nBegin with: tidegate demo, or tidegate init DIR\n"
                  "More on one: tidegate help COMMAND\n");
 }

@@ -153,9 +153,8 @@ open_libraries(lua_State *L, int globals)
 }
 
 void
-sandbox_open(lua_State *L, bool declare)
+sandbox_open(lua_State *L)
 {
-    (void)declare;
     lua_newtable(L);
     int globals = lua_gettop(L);
     luaL_requiref(L, LUA_GNAME, luaopen_base, 0);
@@ -172,9 +171,8 @@ sandbox_open(lua_State *L, bool declare)
 
 /* Every script has its own copies of the library tables, so that it can poison only itself. */
 void
-sandbox_environment(lua_State *L, const char *path)
+sandbox_environment(lua_State *L)
 {
-    (void)path;
     lua_newtable(L);
     int env = lua_gettop(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_GLOBALS);

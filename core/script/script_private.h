@@ -140,8 +140,8 @@ int raise_error(lua_State *L, const struct error *err);
 
 /* Puts our own forms of some library functions into the table of globals. */
 void bind_base_open(lua_State *L, int globals);
-void sandbox_open(lua_State *L, bool declare);            /* fills SLOT_GLOBALS */
-void sandbox_environment(lua_State *L, const char *path); /* pushes a fresh _ENV for one script */
+void sandbox_open(lua_State *L);        /* fills SLOT_GLOBALS */
+void sandbox_environment(lua_State *L); /* pushes a fresh _ENV for one script */
 
 void bind_event_open(lua_State *L);
 struct event *bind_event_check(lua_State *L, int index); /* the running event, or raises */

@@ -10,7 +10,7 @@ open_all(lua_State *L)
         lua_rawseti(L, LUA_REGISTRYINDEX, slot);
     }
     gate_open(L);
-    sandbox_open(L, vm->declared_in != NULL);
+    sandbox_open(L);
     bind_decimal_open(L);
     bind_rule_open(L);
     if (vm->declared_in) {
@@ -103,7 +103,7 @@ load_body(lua_State *L)
     const char *chunk = lua_pushfstring(L, "@%s", t->path);
     if (luaL_loadbufferx(L, t->text.data, t->text.size, chunk, "t") != LUA_OK)
         return lua_error(L);
-    sandbox_environment(L, t->path); /* chunk, env */
+    sandbox_environment(L); /* chunk, env */
     lua_setupvalue(L, -2, 1);
     lua_call(L, 0, 0);
     return 0;

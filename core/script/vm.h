@@ -79,10 +79,4 @@ struct declaration {
 int declare_load(const char *path, struct slice text, struct arena *arena, struct declaration **out,
                  size_t *count, struct error *err) must_check;
 
-/* Names of rule scripts and of tidegate.lua, with signature and text: for stubs and help. */
-struct binding {
-    const char *name, *signature, *text;
-};
-extern const struct binding vm_bindings[]; /* ends with a NULL name */
-
 #endif
