@@ -8,8 +8,11 @@ FOR       ?=
 SUITE     ?=
 PATTERN   ?=
 
-PACKAGES  := lua5.4 sqlite3 libcurl libmicrohttpd libzstd libxxhash
-CPPFLAGS  += -D_GNU_SOURCE -DTIDEGATE_VERSION='"$(VERSION)"' -Icore -Ivendor -I$(BUILD)/gen
+# What can be left out: WITH_POSTGRES=0.
+WITH_POSTGRES ?= 1
+
+PACKAGES  := lua5.4 sqlite3 libcurl libmicrohttpd libzstd libxxhash $(if $(filter 1,$(WITH_POSTGRES)),libpq)
+CPPFLAGS  += -D_GNU_SOURCE -DTIDEGATE_VERSION='"$(VERSION)"' -Icore -Ivendor -I$(BUILD)/gen -DWITH_POSTGRES=$(WITH_POSTGRES)
 CFLAGS    ?= -O2 -g
 CFLAGS    += -std=gnu11 -fno-strict-aliasing -fvisibility=hidden -pthread
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
@@ -35,7 +38,8 @@ PROOF_FLAGS := -DTIDEGATE_PROOF=1
 
 Q := $(if $(filter 1,$(V)),,@)
 
-SOURCES   := $(sort $(wildcard core/*/*.c core/source/*/*.c))
+LEFT_OUT  := $(if $(filter 1,$(WITH_POSTGRES)),,core/source/postgres/%)
+SOURCES   := $(filter-out $(LEFT_OUT),$(sort $(wildcard core/*/*.c core/source/*/*.c)))
 MAIN      := core/main.c
 VENDOR    := vendor/yyjson/yyjson.c
 GENERATED := $(BUILD)/gen/assets.c
@@ -45,9 +49,10 @@ COMMON    := $(VENDOR:%.c=$(BUILD)/o/%.o) $(GENERATED:.c=.o)
 LIBRARY   := $(BUILD)/libtidegate-proof.a
 ASSETS    := $(sort $(wildcard lua/*.lua lua/*/*.lua scripts/demo/*.lua)) lua/init/gitignore
 
-UNIT      := $(sort $(wildcard tests/unit/*/test_*.c))
+LEFT_OUT  += $(if $(filter 1,$(WITH_POSTGRES)),,tests/unit/source/test_pg_% tests/fuzz/fuzz_pg%)
+UNIT      := $(filter-out $(LEFT_OUT),$(sort $(wildcard tests/unit/*/test_*.c)))
 UNIT_BIN  := $(UNIT:tests/%.c=$(BUILD)/tests/%)
-FUZZ      := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ      := $(filter-out $(LEFT_OUT),$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_BIN  := $(FUZZ:tests/%.c=$(BUILD)/tests/%)
 BENCH     := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_BIN := $(BENCH:tests/%.c=$(BUILD)/tests/%)

@@ -94,10 +94,10 @@ ignore_listing(void *context, const char *what, const char *state, const char *s
 
 /* Each rule against each table as it is now. */
 static int
-check_schema(void *context, const struct schema *schema)
+check_schema(void *context, const struct source_table *table)
 {
     struct checked *c = context;
-    rules_check_schema(c->rules, schema, add_script_problem, c);
+    rules_check_schema(c->rules, table->schema, add_script_problem, c);
     return 0;
 }
 

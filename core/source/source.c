@@ -9,6 +9,9 @@ static void
 copy_resume(struct source *s, const struct source_resume *resume)
 {
     buffer_init(&s->cut, 1 << 24);
+    buffer_init(&s->tail, 1 << 24);
+    buffer_init(&s->next_tail, 1 << 24);
+    buffer_init(&s->joined, 1 << 24);
     buffer_init(&s->durable, 1 << 24);
     buffer_slice(&s->cut, resume->position);
     buffer_slice(&s->durable, resume->position);
@@ -81,6 +84,9 @@ source_free(struct source *s)
     if (s->batch)
         batch_free(s->batch);
     buffer_release(&s->cut);
+    buffer_release(&s->tail);
+    buffer_release(&s->next_tail);
+    buffer_release(&s->joined);
     buffer_release(&s->durable);
     wake_release(&s->wake);
     pthread_mutex_destroy(&s->lock);

@@ -42,6 +42,7 @@ const char *source_state_name(enum source_state state);
 
 enum source_policy { SOURCE_FAIL, SOURCE_ACCEPT, SOURCE_RESNAPSHOT };
 enum source_capture { SOURCE_BY_DEFAULT, SOURCE_BY_LOG, SOURCE_BY_TRIGGER };
+enum source_old_values { SOURCE_OLD_AS_LOGGED, SOURCE_OLD_FULL };
 
 /* What every source understands, whatever its driver. design/operation.md §7. */
 struct source_common {
@@ -51,6 +52,7 @@ struct source_common {
     int on_lost;                        /* enum source_policy */
     int capture;                        /* enum source_capture */
     int snapshot;                       /* 0 never, 1 initial */
+    int old_values;                     /* enum source_old_values */
     int64_t max_row;                    /* bytes */
 };
 
@@ -123,8 +125,15 @@ struct source_report {
 int source_check(const struct source_plan *plan, const struct source_report *report,
                  struct error *err) must_check;
 
-/* The captured tables as they are in the database now: calls `visit` for each, -1 from it ends. */
-typedef int source_visit_schema(void *context, const struct schema *schema);
+/* A captured table as it is in the database now. */
+struct source_table {
+    const struct schema *schema;
+    bool old_values;      /* does the log carry the old row of updates and deletes? */
+    const char *old_mend; /* the statement that makes it do so; "" */
+};
+
+/* Calls `visit` for each captured table; -1 from it ends. */
+typedef int source_visit_schema(void *context, const struct source_table *table);
 int source_schemas(const struct source_plan *plan, source_visit_schema *visit, void *context,
                    struct error *err) must_check;
 

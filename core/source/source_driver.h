@@ -14,7 +14,9 @@
 /* What `next` found. */
 enum source_next {
     SOURCE_READ,  /* something was read; call again at once */
-    SOURCE_IDLE,  /* the log's end was seen: wait on the driver's descriptors, then call again */
+    SOURCE_IDLE,  /* nothing more is there now: wait on the driver's descriptors, then call again */
+    SOURCE_REOPEN, /* all is well, but the log must be opened anew: what was emitted becomes durable,
+                      then close and open are called, without a pause */
     SOURCE_ERROR, /* err says what; the class decides: UNREACHABLE, BUSY, IO, FULL: reconnect with
                      back-off; LOST: policy; CONFIG, DENIED, MISSING, DATA: failed, tried again each
                      5 s (DENIED: 30 s) */
@@ -29,7 +31,8 @@ struct source_context {
     /* Readable by the driver, kept by source.c: */
     bool tick;      /* somebody waits for a watermark: look at the log's end in this call of next */
     uint32_t epoch; /* of the events emitted from now on */
-    struct buffer *position; /* the resume position of the newest durable batch; empty at first */
+    struct buffer *position; /* the resume position of the newest durable batch; empty at first: what
+                                was given to source_emit and the tail of source_attach behind it */
 };
 
 /* Opens connection and log, proves continuity with `context->position`, prepares what must exist.
@@ -94,10 +97,22 @@ struct source_driver {
 
 /* Adds one event to the batch under way. `position` is the resume position after this event: kept
  * (copied) so that the batch can be cut here. Fills in nothing: e->epoch is set to the context's.
- * The event and all it points to may be dropped afterwards. ERROR_FULL only when a single row is
- * larger than max_row allows; the caller then emits it with its big cells UNKNOWN. */
+ * The event and all it points to may be dropped afterwards. A row above max_row is journalled
+ * without its big cells, which are marked UNKNOWN, and reported in the log. */
 int source_emit(struct source_context *context, const struct event *e, struct slice position,
                 struct error *err) must_check;
+
+/* What belongs to the position and changes seldom: stands behind every position given from the next
+ * event (or source_advance) on, so that it needn't be copied with each. Open must attach it anew. */
+void source_attach(struct source_context *context, struct slice tail);
+
+/* The log was read up to `position` and held no events for us: journals it as a block without
+ * events, at once when the source is idle, so that the database may forget. Sparingly: each costs a
+ * sync. */
+void source_advance(struct source_context *context, struct slice position);
+
+/* Is the source being stopped? For waits inside of callbacks, which should end then. */
+bool source_stopping(const struct source_context *context);
 
 /* The log's end was seen at this time: the watermark of the next batch. Call before SOURCE_IDLE. */
 void source_watermark(struct source_context *context, int64_t us);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "source/source_run.h"
 
 static struct source *
@@ -23,15 +24,43 @@ row_size(const struct row *row)
     return size;
 }
 
-static int
-check_size(const struct source *s, const struct event *e, struct error *err)
+static size_t
+rows_size(const struct event *e)
 {
-    size_t size = row_size(&e->rows[EVENT_NEW]) + row_size(&e->rows[EVENT_OLD]);
-    if (size <= (size_t)s->plan.common.max_row)
-        return 0;
-    return error_set(err, ERROR_FULL, "a row of %.*s takes %zu bytes, max_row is %lld",
-                     (int)e->schema->table.size, e->schema->table.data, size,
-                     (long long)s->plan.common.max_row);
+    return row_size(&e->rows[EVENT_NEW]) + row_size(&e->rows[EVENT_OLD]);
+}
+
+static void
+forget_above(struct row *row, struct cell *cells, size_t largest)
+{
+    for (unsigned i = 0; row->present && i < row->count; i++) {
+        if (cells[i].kind >= CELL_DECIMAL && cells[i].text.size > largest)
+            cells[i] = (struct cell){.kind = CELL_UNKNOWN};
+    }
+}
+
+/* Takes the largest cells out of a row that passes max_row, until it fits. */
+static void
+shrink(struct source *s, struct event *e, struct arena *arena)
+{
+    size_t size = rows_size(e), limit = (size_t)s->plan.common.max_row;
+    struct cell *cells[2];
+    for (int i = 0; i < 2; i++) {
+        size_t bytes = e->rows[i].count * sizeof *cells[i];
+        cells[i] = arena_alloc(arena, bytes + 1);
+        if (e->rows[i].present)
+            memcpy(cells[i], e->rows[i].cells, bytes);
+        e->rows[i].cells = cells[i];
+    }
+    for (size_t largest = limit / 2; rows_size(e) > limit; largest /= 2) {
+        for (int i = 0; i < 2; i++)
+            forget_above(&e->rows[i], cells[i], largest);
+    }
+    log_warning(s->component,
+                "a row of %.*s.%.*s takes %zu bytes, max_row is %zu: its big cells are unknown in "
+                "event %.*s",
+                (int)e->schema->schema.size, e->schema->schema.data, (int)e->schema->table.size,
+                e->schema->table.data, size, limit, (int)e->position.size, e->position.data);
 }
 
 /* Wrong on purpose, in builds that tests must find wrong: two neighbours change places. */
@@ -80,24 +109,79 @@ sabotaged_count(const struct source *s)
     return sabotage("source.double_event") && s->emitted % 500 == 499 ? 2 : 1;
 }
 
-int
-source_emit(struct source_context *context, const struct event *e, struct slice position,
-            struct error *err)
+/* What was read is in the batch: from here on this is where it can be cut. */
+static void
+move_cut(struct source *s, struct slice position)
 {
-    struct source *s = source_of(context);
-    if (check_size(s, e, err) != 0)
-        return -1;
-    int times = sabotaged_count(s);
+    buffer_reset(&s->cut);
+    buffer_slice(&s->cut, position);
+    if (!s->tail_changed)
+        return;
+    buffer_reset(&s->tail);
+    buffer_slice(&s->tail, buffer_view(&s->next_tail));
+    s->tail_changed = false;
+}
+
+static int
+emit_times(struct source *s, const struct event *e, int times, struct error *err)
+{
     s->emitted += times == 0;
     for (; times > 0; times--) {
         if (add(s, e, err) != 0)
             return -1;
     }
-    buffer_reset(&s->cut);
-    buffer_slice(&s->cut, position);
+    return 0;
+}
+
+static int
+emit_shrunk(struct source *s, const struct event *e, int times, struct error *err)
+{
+    struct arena arena;
+    struct event own = *e;
+    arena_init(&arena, 0);
+    shrink(s, &own, &arena);
+    int result = emit_times(s, &own, times, err);
+    arena_release(&arena);
+    return result;
+}
+
+int
+source_emit(struct source_context *context, const struct event *e, struct slice position,
+            struct error *err)
+{
+    struct source *s = source_of(context);
+    bool fits = rows_size(e) <= (size_t)s->plan.common.max_row;
+    int times = sabotaged_count(s);
+    if ((fits ? emit_times(s, e, times, err) : emit_shrunk(s, e, times, err)) != 0)
+        return -1;
+    move_cut(s, position);
     if (!s->batch || !batch_full(s->batch) || source_hand_over(s, false) == 0)
         return 0;
     return error_set(err, ERROR_BUSY, "source \"%s\" is stopping", s->plan.name);
+}
+
+void
+source_attach(struct source_context *context, struct slice tail)
+{
+    struct source *s = source_of(context);
+    buffer_reset(&s->next_tail);
+    buffer_slice(&s->next_tail, tail);
+    s->tail_changed = true;
+}
+
+void
+source_advance(struct source_context *context, struct slice position)
+{
+    struct source *s = source_of(context);
+    move_cut(s, position);
+    s->advanced = true;
+}
+
+bool
+source_stopping(const struct source_context *context)
+{
+    const char *inside = (const char *)context;
+    return atomic_load(&((const struct source *)(inside - offsetof(struct source, context)))->stop);
 }
 
 void
@@ -116,12 +200,12 @@ remember(struct source *s, uint64_t unit)
         s->given_room = s->given_room ? s->given_room * 2 : 16;
         s->given = memory_grow(s->given, s->given_room * sizeof *s->given);
     }
-    s->given[s->given_count++] =
-        (struct source_given){unit, memory_slice(buffer_view(&s->cut)), s->cut.size};
+    struct slice position = buffer_view(&s->joined);
+    s->given[s->given_count++] = (struct source_given){unit, memory_slice(position), position.size};
     struct buffer text;
     buffer_init(&text, sizeof s->status.position);
-    if (s->cut.size)
-        s->plan.driver->describe(buffer_view(&s->cut), &text);
+    if (position.size)
+        s->plan.driver->describe(position, &text);
     pthread_mutex_lock(&s->lock);
     s->status.batches++;
     s->status.watermark = s->watermark;
@@ -133,15 +217,19 @@ remember(struct source *s, uint64_t unit)
 int
 source_hand_over(struct source *s, bool tick)
 {
-    if (!s->batch && !tick)
+    if (!s->batch && !tick && !s->advanced)
         return 0;
     if (!s->batch)
         s->batch = batch_new(s->plan.name, s->context.epoch);
     struct batch *batch = s->batch;
     uint64_t unit;
     bool full = false;
-    batch_seal(batch, buffer_view(&s->cut), s->watermark);
+    buffer_reset(&s->joined);
+    buffer_slice(&s->joined, buffer_view(&s->cut));
+    buffer_slice(&s->joined, buffer_view(&s->tail));
+    batch_seal(batch, buffer_view(&s->joined), s->watermark);
     s->batch = NULL;
+    s->advanced = false;
     fault_point("source.before_give");
     while (!s->plan.sink.give(s->plan.sink.context, batch, &unit)) {
         if (atomic_load(&s->stop)) {
@@ -195,13 +283,17 @@ source_emit_gap(struct source *s, struct error *err)
     buffer_text(&gap, "{\"reason\":");
     json_string(&gap, slice_of(s->lost.message));
     buffer_text(&gap, "}");
-    /* Everything after it has a greater position; the epoch is new. */
+    /* Everything after it has a greater position; the epoch is new. Where the log goes on, the
+     * driver has already said. */
     struct event e = {.op = EVENT_GAP,
                       .ts = clock_now(),
                       .schema = schema,
                       .position = slice_literal("0-g1"),
                       .gap = buffer_view(&gap)};
-    int result = source_emit(&s->context, &e, (struct slice){"", 0}, err);
+    struct slice at = buffer_view(&s->cut);
+    char *copy = memory_slice(at);
+    int result = source_emit(&s->context, &e, (struct slice){copy, at.size}, err);
+    free(copy);
     buffer_release(&gap);
     return result;
 }

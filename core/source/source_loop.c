@@ -99,6 +99,7 @@ give_up_history(struct source *s, const struct error *why)
     s->lost = *why;
     s->gap = true;
     buffer_reset(&s->cut);
+    buffer_reset(&s->tail);
     buffer_reset(&s->durable);
     log_warning(s->component, "history is lost, going on in epoch %u: %s", s->context.epoch,
                 why->message);
@@ -164,8 +165,10 @@ wait_idle(struct source *s)
         wake_clear(&s->wake);
 }
 
+enum read { READ_FAILED = -1, READ_ON, READ_REOPEN };
+
 /* One piece of the log. */
-static int
+static enum read
 read_once(struct source *s, struct error *err)
 {
     bool tick = atomic_load(&s->tick);
@@ -173,19 +176,19 @@ read_once(struct source *s, struct error *err)
     s->context.tick = tick;
     enum source_next found = s->plan.driver->next(&s->context, err);
     if (found == SOURCE_ERROR)
-        return -1;
+        return READ_FAILED;
     s->failures = 0;
-    if (found == SOURCE_READ)
-        return 0;
+    if (found != SOURCE_IDLE)
+        return found == SOURCE_REOPEN ? READ_REOPEN : READ_ON;
     bool due = tick && s->proved;
     if (due)
         atomic_store(&s->tick, false);
     if (source_hand_over(s, false) != 0 || (due && source_hand_over(s, true) != 0))
-        return 0;
+        return READ_ON; /* it is being stopped */
     if (source_take_commits(s, err) != 0)
-        return -1;
+        return READ_FAILED;
     wait_idle(s);
-    return 0;
+    return READ_ON;
 }
 
 static int
@@ -205,8 +208,9 @@ stream(struct source *s, struct error *err)
                 source_set_state(s, SOURCE_STREAMING, NULL);
             continue;
         }
-        if (read_once(s, err) != 0)
-            return -1;
+        enum read result = read_once(s, err);
+        if (result != READ_ON)
+            return result == READ_REOPEN ? 0 : -1;
     }
     return 0;
 }

@@ -2,9 +2,15 @@
  * which tables and columns it captures, and the commands that work on its database. */
 #include "source/source_driver.h"
 #include "base/text.h"
+#if WITH_POSTGRES
+#include "source/postgres/postgres.h"
+#endif
 #include "source/sqlite/sqlite.h"
 
 static const struct source_driver *const drivers[] = {
+#if WITH_POSTGRES
+    &postgres_source,
+#endif
     &sqlite_source,
 };
 
@@ -27,6 +33,7 @@ source_drivers(size_t *count)
 
 static const char *const policies[] = {"fail", "accept", "resnapshot", NULL};
 static const char *const captures[] = {"default", "log", "trigger", NULL};
+static const char *const old_values[] = {"log", "full", NULL};
 static const char *const snapshots[] = {"never", "initial", NULL};
 
 const struct option source_common_rows[] = {
@@ -67,7 +74,12 @@ const struct option source_common_rows[] = {
      .fallback = "never",
      .choices = snapshots,
      .help = "whether rows that are already there are read first"},
-    {.name = "old_values", .kind = OPTION_TEXT, .flags = OPTION_LATER, .help = "later"},
+    {.name = "old_values",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(struct source_common, old_values),
+     .fallback = "log",
+     .choices = old_values,
+     .help = "log: as the database's log has them; full: Tidegate alters tables so that it has them"},
 };
 const size_t source_common_row_count = countof(source_common_rows);
 

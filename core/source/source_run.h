@@ -27,6 +27,11 @@ struct source {
     /* The thread's own: */
     struct batch *batch;   /* under way, or NULL */
     struct buffer cut;     /* resume position after the newest event of `batch` or before it */
+    struct buffer tail;    /* … and what stands behind it */
+    struct buffer next_tail; /* from the next event on */
+    bool tail_changed;
+    bool advanced;         /* `cut` is newer than any batch */
+    struct buffer joined;  /* cut and tail, where a batch is sealed */
     struct buffer durable; /* resume position of the newest durable batch */
     struct source_given *given;
     size_t given_count, given_room;

@@ -3,8 +3,8 @@
 # Leaves no service enabled or running: a policy-rc.d stands while packages are installed, then goes.
 set -eu
 
-build="gcc make pkg-config lua5.4 liblua5.4-dev libsqlite3-dev libcurl4-openssl-dev libmicrohttpd-dev libzstd-dev libxxhash-dev"
-test="$build libcmocka-dev clang libclang-rt-14-dev cppcheck universal-ctags sqlite3 python3 curl nghttp2-server strace procps util-linux"
+build="gcc make pkg-config lua5.4 liblua5.4-dev libsqlite3-dev libcurl4-openssl-dev libmicrohttpd-dev libzstd-dev libxxhash-dev libpq-dev"
+test="$build libcmocka-dev clang libclang-rt-14-dev cppcheck universal-ctags sqlite3 python3 curl nghttp2-server strace procps util-linux postgresql-15 postgresql-client-15"
 
 case "${1:-}" in
 build) wanted=$build ;;

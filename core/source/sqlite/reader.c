@@ -234,25 +234,6 @@ decode(struct scan *scan, struct arena *arena, struct event *e)
         decode_note(scan, e);
 }
 
-/* Takes the largest cells out of a row that passes max_row, until it fits. */
-static void
-shrink(const struct source_context *context, struct event *e)
-{
-    size_t limit = (size_t)context->plan->common.max_row, total, largest = limit;
-    do {
-        total = 0;
-        largest /= 2;
-        for (int image = 0; image < 2; image++) {
-            struct cell *cells = (struct cell *)(uintptr_t)e->rows[image].cells;
-            for (unsigned i = 0; e->rows[image].present && i < e->rows[image].count; i++) {
-                if (cells[i].text.size > largest)
-                    cells[i] = (struct cell){.kind = CELL_UNKNOWN};
-                total += cells[i].text.size;
-            }
-        }
-    } while (total > limit && largest > 0);
-}
-
 /* At most once a minute; the first at once. */
 static void
 report_break(const struct source_context *context, const struct event *e)
@@ -300,11 +281,6 @@ emit_row(struct source_context *context, const struct reader_row *row, struct er
     if (!chain_follow(&r->chain, &e))
         report_break(context, &e);
     int result = source_emit(context, &e, buffer_view(&position), err);
-    if (result != 0 && err->class == ERROR_FULL) {
-        shrink(context, &e);
-        *err = (struct error){0};
-        result = source_emit(context, &e, buffer_view(&position), err);
-    }
     buffer_release(&position);
     return result;
 }
