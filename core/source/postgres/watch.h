@@ -1,0 +1,40 @@
+/* What the stream does not tell: every few seconds, on a session of its own and without stopping the
+ * stream, the catalog is asked for tables that have appeared, for partitions that came and went, and
+ * for the end of the log, which proves the watermark. */
+#ifndef SOURCE_POSTGRES_WATCH_H
+#define SOURCE_POSTGRES_WATCH_H
+
+#include "source/postgres/catalog.h"
+
+enum pg_question { PG_ASK_NOTHING, PG_ASK_CATALOG, PG_ASK_END };
+
+struct pg_watch {
+    struct pg_session session; /* opened when first needed, kept */
+    enum pg_question asked;    /* and not yet answered */
+    int64_t catalog_at, end_at; /* clock_mono of the next question */
+    int64_t asked_at;          /* clock_now of the question under way */
+    uint64_t goal;             /* the end of the log at `goal_at`: read it, and the watermark is proved; 0: none */
+    int64_t goal_at;
+    struct pg_tables tables;   /* as they were last read */
+    bool announce;             /* they may differ from what is known: to be told between transactions */
+    bool complained;
+};
+
+void pg_watch_init(struct pg_watch *watch, const struct source_plan *plan,
+                   const struct source_context *source);
+void pg_watch_release(struct pg_watch *watch);
+
+/* Asks what is due, takes answers that have come. Failures of this session are said once and tried
+ * again later: the stream does not depend on it. */
+int pg_watch_work(struct source_context *context, struct error *err) must_check;
+/* Tells between transactions what was found: tables that are captured from here on, gaps of changed
+ * partition lists. */
+int pg_watch_announce(struct source_context *context, struct error *err) must_check;
+/* Events were read: the end of the log is worth asking for soon. */
+void pg_watch_stir(struct pg_watch *watch);
+/* An ordinary session for questions in between, opened if need be. */
+int pg_watch_session(struct pg_watch *watch, struct pg_session **out, struct error *err) must_check;
+int pg_watch_wait(struct pg_watch *watch, struct pollfd *fd); /* 1 when an answer is awaited */
+int64_t pg_watch_due(const struct pg_watch *watch);
+
+#endif
