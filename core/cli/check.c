@@ -92,12 +92,23 @@ ignore_listing(void *context, const char *what, const char *state, const char *s
     (void)sql;
 }
 
+/* Such a rule runs; it fails on the events whose old values are missing. */
+static void
+add_script_warning(void *context, const char *script, const struct error *err)
+{
+    struct checked *c = context;
+    print_finding(c, "warning", script, err->message, err->hint);
+    c->warnings++;
+}
+
 /* Each rule against each table as it is now. */
 static int
 check_schema(void *context, const struct source_table *table)
 {
     struct checked *c = context;
     rules_check_schema(c->rules, table->schema, add_script_problem, c);
+    if (!table->old_values)
+        rules_check_old_values(c->rules, table->schema, table->old_mend, add_script_warning, c);
     return 0;
 }
 

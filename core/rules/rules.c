@@ -143,8 +143,8 @@ find_plan(const struct rules *r, uint64_t schema)
     return plan;
 }
 
-static int
-name_rule(const struct rule *rule, struct error *err)
+int
+rules_name(const struct rule *rule, struct error *err)
 {
     const char *slash = strrchr(rule->origin->name, '/');
     return error_context(err, "%s:%d: rule \"%s\"", rule->origin->script, rule->origin->line,
@@ -154,7 +154,7 @@ name_rule(const struct rule *rule, struct error *err)
 static void
 note_problem(struct rules *r, struct rule *rule, struct error *err)
 {
-    name_rule(rule, err);
+    rules_name(rule, err);
     pthread_mutex_lock(&r->lock);
     error_text(err, rule->problem, sizeof(rule->problem));
     pthread_mutex_unlock(&r->lock);

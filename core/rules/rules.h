@@ -39,10 +39,15 @@ struct rules *rules_new(const struct rules_world *world, const struct rules_scri
 void rules_free(struct rules *r);
 
 /* Checks all that can be checked against a table's schema: columns in where, changed, columns,
- * templates; literals against types; old values. Reports through `problem`; the number of problems.
- */
+ * templates; literals against types. Reports through `problem`; the number of problems. */
 size_t rules_check_schema(struct rules *r, const struct schema *schema, rules_problem *problem,
                           void *context);
+
+/* For a table whose log carries no old rows (only the key of a deleted one): the rules that need
+ * them by `changed`, {{old.x}}, or a condition on deletes. They run all the same, and fail on the
+ * events that they cannot decide. `mend` is the statement that makes the log carry them. */
+size_t rules_check_old_values(struct rules *r, const struct schema *schema, const char *mend,
+                              rules_problem *problem, void *context);
 
 /* The table patterns "schema.table" that rules name for a source: what it captures without
  * `tables`. The list is on loan. */

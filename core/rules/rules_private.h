@@ -69,6 +69,9 @@ struct matcher_plan *rules_plan(struct rules *r, const struct schema *schema);
 /* May an event of this op concern a rule? True for schemas not yet seen. */
 bool rules_wants(struct rules *r, uint64_t schema, enum event_op op);
 
+/* Puts script, line and name of the rule before the message. Returns -1. */
+int rules_name(const struct rule *rule, struct error *err);
+
 /* As rules_event, with the id that the event's messages are made from. */
 void dispatch_event(struct rules *r, struct event *e, struct outbox_draft *draft);
 

@@ -247,6 +247,54 @@ a_schema_shows_what_is_misspelt(void **state)
     }
 }
 
+/* Where the log carries no old rows, what can be seen to need one is named with its mend. */
+static void
+a_log_without_old_rows_is_held_against_the_rules(void **state)
+{
+    static const struct {
+        const char *rule, *words; /* no words: it needs none */
+    } rows[] = {
+        {"where = { status = 'paid' }, ops = { 'insert', 'update' }", NULL},
+        {"where = { status = 'paid' }",
+         "where = { status = … } looks at the old row of a delete, and the log of table main.orders"
+         " does not carry it"},
+        {"where = { id = 5 }", NULL},
+        {"changed = { 'status' }", "changed = \"status\" compares with the old row of an update"},
+        {"changed = { 'status' }, ops = 'insert'", NULL},
+        {"message = '{{status}} {{new.status}} {{key.id}}'", NULL},
+        {"message = '{{old.status}}'", "{{old.status}} prints from the old row"},
+        {"message = '{{old.status}}', ops = 'insert'", NULL},
+        {"message = '{{old.status}}', ops = 'delete'", "{{old.status}} prints from the old row"},
+        {"message = '{{old.id}}', ops = 'delete'", NULL},
+        {"message = '{{old.id}}', ops = 'update'", "{{old.id}} prints from the old row"},
+        {"message = { text = 'x', subject = '{{old.status}}' }", "{{old.status}}"},
+        {"options = { headers = { ['X-A'] = '{{old.status}}' } }", "{{old.status}}"},
+        {"changed = { 'status' }, enabled = false", NULL},
+        {"when = function(e) return e:was('status') ~= nil end", NULL}, /* cannot be seen */
+    };
+    static const char mend[] = "ALTER TABLE \"main\".\"orders\" REPLICA IDENTITY FULL;";
+    const struct schema *orders =
+        event_make_schema("shop", "main", "orders", "id:int:key", "status:text");
+    const struct schema *other = event_make_schema("shop", "main", "other", "x:int:key");
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[512];
+        struct reports reports;
+        snprintf(text, sizeof(text), "\nrule('r', { on = 'shop:orders', notify = 'ops', %s })",
+                 rows[i].rule);
+        struct rules *r = load(text, &reports);
+        assert_string_equal(reports.text, "");
+        assert_int_equal(rules_check_old_values(r, other, mend, report, &reports), 0);
+        size_t problems = rules_check_old_values(r, orders, mend, report, &reports);
+        if (problems != (rows[i].words != NULL) || problems != reports.count)
+            fail_msg("%s: %zu: %s", rows[i].rule, problems, reports.text);
+        if (problems && (!strstr(reports.text, rows[i].words) || !strstr(reports.text, mend) ||
+                         !strstr(reports.text, "scripts/a.lua:2: rule \"r\": ")))
+            fail_msg("%s: %s", rows[i].rule, reports.text);
+        rules_free(r);
+    }
+}
+
 int
 main(void)
 {
@@ -256,6 +304,7 @@ main(void)
         cmocka_unit_test(a_script_stands_or_falls_as_a_whole),
         cmocka_unit_test(rules_name_the_tables_to_capture),
         cmocka_unit_test(a_schema_shows_what_is_misspelt),
+        cmocka_unit_test(a_log_without_old_rows_is_held_against_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
