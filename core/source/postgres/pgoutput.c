@@ -372,12 +372,12 @@ put64(struct buffer *out, uint64_t value)
 }
 
 void
-pg_status_encode(uint64_t lsn, int64_t now, struct buffer *out)
+pg_status_encode(uint64_t lsn, int64_t now, bool reply, struct buffer *out)
 {
     buffer_byte(out, 'r');
     put64(out, lsn); /* written */
     put64(out, lsn); /* flushed */
     put64(out, lsn); /* applied */
     put64(out, (uint64_t)now - (uint64_t)PG_EPOCH);
-    buffer_byte(out, 0); /* no answer is wanted */
+    buffer_byte(out, reply);
 }

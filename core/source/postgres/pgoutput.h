@@ -119,7 +119,8 @@ struct pgoutput_message {
 int pgoutput_decode(struct slice bytes, struct arena *arena, struct pgoutput_message *out,
                     struct error *err) must_check;
 
-/* The answer to keepalives: `lsn` as written, flushed and applied. Appends 34 bytes. */
-void pg_status_encode(uint64_t lsn, int64_t now, struct buffer *out);
+/* The standby status update: `lsn` as written, flushed and applied; `now` in µs since 1970; `reply`
+ * asks for a keepalive in return. Appends 34 bytes. */
+void pg_status_encode(uint64_t lsn, int64_t now, bool reply, struct buffer *out);
 
 #endif

@@ -523,19 +523,19 @@ wrong_frames_are_corrupt(void **state)
 static void
 status_is_written(void **state)
 {
-    struct slice wanted = unhex("72"
-                                "00000016b374d848"
-                                "00000016b374d848"
-                                "00000016b374d848"
-                                "000303c556f66ecf"
-                                "00",
-                                0);
+    static const char status[] =
+        "7200000016b374d84800000016b374d84800000016b374d848000303c556f66ecf";
+    struct slice wanted = unhex(status, 1);
     struct buffer b;
     (void)state;
     buffer_init(&b, 100);
-    pg_status_encode(UINT64_C(0x16b374d848), PG_EPOCH + INT64_C(0x303c556f66ecf), &b);
-    assert_int_equal(b.size, 34);
-    assert_memory_equal(b.data, wanted.data, 34);
+    for (int reply = 0; reply < 2; reply++) {
+        buffer_reset(&b);
+        pg_status_encode(UINT64_C(0x16b374d848), PG_EPOCH + INT64_C(0x303c556f66ecf), reply, &b);
+        assert_int_equal(b.size, 34);
+        assert_memory_equal(b.data, wanted.data, 33);
+        assert_int_equal(b.data[33], reply);
+    }
     free((char *)wanted.data);
     buffer_release(&b);
 }
