@@ -15,10 +15,11 @@
 #define PG_OLDEST 140000 /* server_version_num of the oldest server that is supported */
 
 struct pg_session {
-    PGconn *conn;                        /* NULL: closed */
+    PGconn *conn; /* NULL: closed */
     const struct source_plan *plan;
     const struct source_context *source; /* asked whether to give up; NULL (commands): never */
     int version;                         /* server_version_num, 150018 for 15.18 */
+    char state[6];                       /* SQLSTATE of the last failed statement, or "" */
 };
 
 enum pg_purpose {
@@ -27,14 +28,18 @@ enum pg_purpose {
 };
 
 /* Connects, within connect_timeout a host. Fails with UNREACHABLE (nothing there, or not yet; also
- * when the source is being stopped), DENIED (password, pg_hba.conf, certificate refused, no right to
- * replicate: with the statement or line that mends it), CONFIG (URL or option wrong, unknown
+ * when the source is being stopped), DENIED (password, pg_hba.conf, certificate refused, no right
+ * to replicate: with the statement or line that mends it), CONFIG (URL or option wrong, unknown
  * database, TLS not offered, certificate of the server not trusted, server older than 14). Never
  * shows a password, whatever libpq says. `s` must be zero or closed. */
 int pg_session_open(struct pg_session *s, const struct source_plan *plan,
                     const struct source_context *source, enum pg_purpose purpose,
                     struct error *err) must_check;
 void pg_session_close(struct pg_session *s); /* safe on a closed one */
+
+/* Waits up to 100 ms for `events` (POLLIN, POLLOUT) on the connection. False: the source is being
+ * stopped. */
+bool pg_session_wait(const struct pg_session *s, short events);
 
 /* "host:port, database", for messages; without secrets. Works before and after connecting. Returns
  * `out`. */

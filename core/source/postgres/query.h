@@ -6,12 +6,14 @@
 #include "source/postgres/connect.h"
 
 /* Runs one statement and gives its rows (all as text), or NULL. `what` is a phrase for messages:
- * "read the catalog". The caller PQclears. Waits in pieces, so that a stopped source gives up
+ * "read the catalog". The caller PQclears. A copy
+ * (START_REPLICATION) is given as soon as it begins; of several statements in one text the last
+ * one's rows, or the first failure. Waits in pieces, so that a stopped source gives up
  * (UNREACHABLE). Classes as pg_query_failed says. */
 PGresult *pg_query(struct pg_session *s, const char *what, const char *sql,
                    struct error *err) must_check;
 
-/* The same for a statement without rows. */
+/* The same for a statement without rows, and for START_REPLICATION: the copy is then under way. */
 int pg_run(struct pg_session *s, const char *what, const char *sql, struct error *err) must_check;
 
 /* Sets the error for a failed result (NULL: for the connection) and returns -1. By SQLSTATE: 08,
@@ -21,8 +23,12 @@ int pg_run(struct pg_session *s, const char *what, const char *sql, struct error
 int pg_query_failed(struct pg_session *s, const PGresult *result, const char *what,
                     struct error *err);
 
-/* The SQLSTATE of the last failed statement, "" if it had none. */
+/* The SQLSTATE of a result, "" if it has none; that of the last failed statement stands in
+ * s->state. */
 const char *pg_query_state(const PGresult *result);
+
+/* The class of a SQLSTATE as above; "" is UNREACHABLE. */
+enum error_class pg_state_class(const char *state);
 
 /* Fields of a result; NULL reads as "", 0, false. */
 const char *pg_text(const PGresult *result, int row, const char *column);

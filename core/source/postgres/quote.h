@@ -6,6 +6,7 @@
 
 void pg_quote_name(struct buffer *out, struct slice name); /* "a""b"; always with quotes */
 void pg_quote_table(struct buffer *out, struct slice schema, struct slice table);
-void pg_quote_text(struct buffer *out, struct slice text); /* 'it''s', E'' where it has a backslash */
+void pg_quote_text(struct buffer *out,
+                   struct slice text); /* 'it''s', E'' where it has a backslash */
 
 #endif
