@@ -8,7 +8,7 @@
 #include "source/postgres/catalog.h"
 #include "source/postgres/pgoutput.h"
 #include "source/postgres/position.h"
-#include "source/postgres/type.h"
+#include "source/postgres/value.h"
 
 #define PG_NO_CELL UINT16_MAX
 

@@ -12,7 +12,9 @@ struct pg_stream {
     int64_t told_at;    /* clock_mono of the last status */
     bool unsent;        /* libpq holds bytes that the socket did not take */
     uint64_t end;       /* the server's log is read up to here, if no transaction is open */
-    bool asked;         /* the server wants an answer: it may be shutting down */
+    bool asked;         /* the server wants an answer … */
+    uint64_t asked_end; /* … and had read its log up to here: it may be shutting down, and then
+                           waits until this is confirmed */
 };
 
 /* START_REPLICATION from `start`. BUSY with the pid when the slot is in use. */

@@ -26,6 +26,7 @@ struct pg_transaction {
     uint64_t hash;        /* of the row messages before it */
     uint32_t ordinal;     /* items so far */
     struct buffer meta;   /* JSON that the writer attached */
+    struct buffer text;   /* scratch */
     struct pg_item items[2];
     unsigned free; /* which of them the next message goes to; the other one may be held */
     bool held;
@@ -38,6 +39,11 @@ void pg_transaction_release(struct pg_transaction *tx);
 /* One message of the stream. `bytes` (of libpq, holds `message`) is taken over, also on failure. */
 int pg_transaction_take(struct source_context *context, char *bytes, struct slice message,
                         struct error *err) must_check;
+
+/* Holds the item's event back, filling in what it has from its transaction; the event that was held
+ * before goes out, and after it a ddl event if `r` (may be NULL) is seen in a new form. */
+int pg_transaction_hold(struct source_context *context, struct pg_item *item,
+                        struct pg_relation *r, struct error *err) must_check;
 
 /* Between transactions: an event that is not in the log, such as a table that is captured from here
  * on. `e` has op, schema and ddl or gap. */

@@ -26,7 +26,7 @@ void pg_watch_release(struct pg_watch *watch);
 
 /* Asks what is due, takes answers that have come. Failures of this session are said once and tried
  * again later: the stream does not depend on it. */
-int pg_watch_work(struct source_context *context, struct error *err) must_check;
+void pg_watch_work(struct source_context *context);
 /* Tells between transactions what was found: tables that are captured from here on, gaps of changed
  * partition lists. */
 int pg_watch_announce(struct source_context *context, struct error *err) must_check;

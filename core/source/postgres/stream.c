@@ -1,0 +1,152 @@
+#include "source/postgres/stream.h"
+#include "source/postgres/quote.h"
+#include "source/postgres/query.h"
+#include "source/postgres/state.h"
+
+#define STATUS_EVERY (10 * CLOCK_SECOND)
+#define TELL_EVERY   (CLOCK_SECOND / 50) /* at most so often that something was confirmed */
+#define LOOK_EVERY   64                  /* messages between looks at the clock */
+
+int
+pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications, bool messages,
+                uint64_t start, struct error *err)
+{
+    struct buffer sql;
+    char lsn[PG_LSN_TEXT];
+    buffer_init(&sql, 4096);
+    buffer_text(&sql, "START_REPLICATION SLOT ");
+    pg_quote_name(&sql, slice_of(slot));
+    buffer_printf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
+                  pg_lsn_format(start, lsn));
+    pg_quote_text(&sql, slice_of(publications));
+    buffer_printf(&sql, "%s)", messages ? ", messages 'true'" : "");
+    int result = pg_run(&stream->session, "start reading the slot", buffer_cstring(&sql), err);
+    buffer_release(&sql);
+    if (result != 0)
+        return -1;
+    ensure(PQsetnonblocking(stream->session.conn, 1) == 0);
+    stream->told_at = clock_mono();
+    return 0;
+}
+
+static int
+flush(struct pg_stream *stream, struct error *err)
+{
+    int left = PQflush(stream->session.conn);
+    stream->unsent = left == 1;
+    return left < 0 ? pg_query_failed(&stream->session, NULL, "send a status", err) : 0;
+}
+
+int
+pg_stream_status(struct pg_stream *stream, bool reply, struct error *err)
+{
+    struct buffer status;
+    buffer_init(&status, 64);
+    pg_status_encode(stream->confirmed, clock_now(), reply, &status);
+    /* 0: libpq could not even queue it; the next one says the same. */
+    int put = PQputCopyData(stream->session.conn, status.data, (int)status.size);
+    buffer_release(&status);
+    if (put < 0)
+        return pg_query_failed(&stream->session, NULL, "send a status", err);
+    if (put > 0) {
+        stream->told = stream->confirmed;
+        stream->asked = false;
+    }
+    stream->told_at = clock_mono();
+    return flush(stream, err);
+}
+
+int64_t
+pg_stream_due(const struct pg_stream *stream)
+{
+    int64_t wait = stream->confirmed > stream->told ? TELL_EVERY : STATUS_EVERY;
+    int64_t left = stream->told_at + wait - clock_mono();
+    return stream->asked || left < 0 ? 0 : left;
+}
+
+int
+pg_stream_keep(struct pg_stream *stream, struct error *err)
+{
+    if (pg_stream_due(stream) == 0)
+        return pg_stream_status(stream, false, err);
+    return stream->unsent ? flush(stream, err) : 0;
+}
+
+/* The server ended the stream, or the connection broke. */
+static int
+ended(struct pg_stream *stream, int size, struct error *err)
+{
+    PGresult *result = size == -1 ? PQgetResult(stream->session.conn) : NULL;
+    if (result && PQresultStatus(result) != PGRES_FATAL_ERROR) {
+        PQclear(result);
+        return error_set(err, ERROR_UNREACHABLE, "the server ended the stream: it is shutting down");
+    }
+    pg_query_failed(&stream->session, result, "read the log", err);
+    PQclear(result);
+    return -1;
+}
+
+static int
+take_frame(struct source_context *context, char *bytes, size_t size, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_stream *stream = &state->stream;
+    struct pg_frame frame;
+    if (pg_frame_decode((struct slice){bytes, size}, &frame, err) != 0) {
+        PQfreemem(bytes);
+        return -1;
+    }
+    if (frame.kind == PG_FRAME_DATA)
+        return pg_transaction_take(context, bytes, frame.message, err);
+    PQfreemem(bytes);
+    stream->asked = stream->asked || frame.reply;
+    if (state->transaction.open)
+        return 0;
+    if (frame.end > stream->end)
+        stream->end = frame.end;
+    if (frame.reply)
+        stream->asked_end = frame.end;
+    return 0;
+}
+
+/* Takes what the socket has. TLS may keep the rest of a record back, which poll would not show. */
+static int
+fill(struct pg_stream *stream, unsigned *empty, bool *more, struct error *err)
+{
+    *more = ++*empty <= (PQsslInUse(stream->session.conn) ? 3 : 1);
+    if (*more && PQconsumeInput(stream->session.conn) == 0)
+        return pg_query_failed(&stream->session, NULL, "read the log", err);
+    return 0;
+}
+
+int
+pg_stream_read(struct source_context *context, int64_t limit, bool *idle, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_stream *stream = &state->stream;
+    int64_t end = clock_mono() + limit;
+    unsigned empty = 0, count = 0;
+    *idle = false;
+    for (;;) {
+        char *bytes;
+        int size = PQgetCopyData(stream->session.conn, &bytes, 1);
+        if (size < 0)
+            return ended(stream, size, err);
+        if (size == 0) {
+            bool more;
+            if (fill(stream, &empty, &more, err) != 0)
+                return -1;
+            *idle = !more;
+            if (!more)
+                return 0;
+            continue;
+        }
+        empty = 0;
+        if (take_frame(context, bytes, (size_t)size, err) != 0)
+            return -1;
+        if (state->reopen && !state->transaction.open && !state->half)
+            return 0;
+        if (++count % LOOK_EVERY == 0 && clock_mono() > end)
+            return 0;
+    }
+}

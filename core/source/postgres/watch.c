@@ -1,0 +1,312 @@
+#include "source/postgres/watch.h"
+#include <poll.h>
+#include "base/json.h"
+#include "base/log.h"
+#include "event/ddl.h"
+#include "source/postgres/state.h"
+
+#define CATALOG_EVERY (10 * CLOCK_SECOND)
+#define END_EVERY     (10 * CLOCK_SECOND) /* … while nothing happens */
+#define END_SOON      CLOCK_SECOND        /* … after events */
+#define PAGE          8192 /* of the server's log; a larger one is a multiple of it */
+#define PAGE_HEADER   40
+#define FAILED_WAIT   (10 * CLOCK_SECOND)
+
+void
+pg_watch_init(struct pg_watch *watch, const struct source_plan *plan,
+              const struct source_context *source)
+{
+    int64_t now = clock_mono();
+    memset(watch, 0, sizeof *watch);
+    watch->session.plan = plan;
+    watch->session.source = source;
+    watch->catalog_at = now + CATALOG_EVERY;
+    watch->end_at = now + END_SOON;
+}
+
+void
+pg_watch_release(struct pg_watch *watch)
+{
+    pg_session_close(&watch->session);
+    pg_catalog_release(&watch->tables);
+    watch->asked = PG_ASK_NOTHING;
+}
+
+void
+pg_watch_stir(struct pg_watch *watch)
+{
+    int64_t soon = clock_mono() + END_SOON;
+    if (watch->end_at > soon)
+        watch->end_at = soon;
+}
+
+/* A question under way is dropped, and its session with it if the answer is not there yet. */
+static void
+drop_question(struct pg_watch *watch)
+{
+    PGconn *conn = watch->session.conn;
+    while (watch->asked && !PQisBusy(conn)) {
+        PGresult *result = PQgetResult(conn);
+        PQclear(result);
+        if (!result)
+            watch->asked = PG_ASK_NOTHING;
+    }
+    if (watch->asked)
+        pg_session_close(&watch->session);
+    watch->asked = PG_ASK_NOTHING;
+}
+
+int
+pg_watch_session(struct pg_watch *watch, struct pg_session **out, struct error *err)
+{
+    *out = &watch->session;
+    drop_question(watch);
+    if (watch->session.conn && PQstatus(watch->session.conn) == CONNECTION_OK)
+        return 0;
+    const struct source_plan *plan = watch->session.plan;
+    const struct source_context *source = watch->session.source;
+    pg_session_close(&watch->session);
+    return pg_session_open(&watch->session, plan, source, PG_SQL, err);
+}
+
+/* Says it once, and tries again later. */
+static void
+failed(struct source_context *context, struct error *why)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    log_failure(watch->complained ? LOG_DEBUG : LOG_WARNING, context->component, why);
+    watch->complained = true;
+    pg_session_close(&watch->session);
+    watch->asked = PG_ASK_NOTHING;
+    watch->catalog_at = watch->end_at = clock_mono() + FAILED_WAIT;
+}
+
+static void
+ask(struct source_context *context, enum pg_question question, const char *sql)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    struct pg_session *session;
+    struct error why = {0};
+    if (pg_watch_session(watch, &session, &why) != 0) {
+        failed(context, &why);
+        return;
+    }
+    watch->asked_at = clock_now();
+    if (!PQsendQuery(session->conn, sql)) {
+        pg_query_failed(session, NULL, "ask for what has changed", &why);
+        failed(context, &why);
+        return;
+    }
+    watch->asked = question;
+}
+
+static void
+ask_what_is_due(struct source_context *context)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    int64_t now = clock_mono();
+    struct buffer sql;
+    buffer_init(&sql, 1 << 20);
+    if (now >= watch->catalog_at) {
+        watch->catalog_at = now + CATALOG_EVERY;
+        pg_catalog_query(context->plan, &sql);
+        ask(context, PG_ASK_CATALOG, buffer_cstring(&sql));
+    } else if (now >= watch->end_at || (context->tick && !watch->goal)) {
+        watch->end_at = now + END_EVERY;
+        ask(context, PG_ASK_END,
+            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+            "ELSE pg_current_wal_insert_lsn() END AS lsn");
+    }
+    buffer_release(&sql);
+}
+
+static int
+take_end(struct source_context *context, const PGresult *result, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_watch *watch = &state->watch;
+    if (pg_lsn_parse(pg_text(result, 0, "lsn"), &watch->goal) != 0)
+        return error_set(err, ERROR_CORRUPT, "the server's end of the log is no LSN");
+    /* Records never begin inside of a page's header, where the end may point. */
+    if (watch->goal % PAGE <= PAGE_HEADER)
+        watch->goal -= watch->goal % PAGE;
+    watch->goal_at = watch->asked_at;
+    /* Where it has nothing to send it says how far it has read only when it is asked. */
+    return pg_stream_status(&state->stream, true, err);
+}
+
+static int
+take_tables(struct source_context *context, const PGresult *result, struct error *err)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    struct pg_tables tables = {0};
+    bool changed = false;
+    if (pg_catalog_take(context->plan, result, &tables, err) != 0)
+        return -1;
+    pg_catalog_release(&watch->tables);
+    watch->tables = tables;
+    watch->announce = true;
+    if (pg_publication_sync(&watch->session, &watch->tables, context->component, &changed, err) != 0)
+        return -1;
+    if (changed)
+        watch->catalog_at = clock_mono(); /* what was added is told of once the catalog says so */
+    return 0;
+}
+
+static int
+take_answer(struct source_context *context, PGresult *result, struct error *err)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    enum pg_question asked = watch->asked;
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        return pg_query_failed(&watch->session, result, "ask for what has changed", err);
+    drop_question(watch);
+    watch->complained = false;
+    return asked == PG_ASK_END ? take_end(context, result, err) : take_tables(context, result, err);
+}
+
+static void
+look_for_answer(struct source_context *context)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    struct error why = {0};
+    if (!PQconsumeInput(watch->session.conn)) {
+        pg_query_failed(&watch->session, NULL, "ask for what has changed", &why);
+        failed(context, &why);
+        return;
+    }
+    if (PQisBusy(watch->session.conn))
+        return;
+    PGresult *result = PQgetResult(watch->session.conn);
+    int taken = take_answer(context, result, &why);
+    PQclear(result);
+    if (taken != 0)
+        failed(context, &why);
+}
+
+void
+pg_watch_work(struct source_context *context)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    if (watch->asked)
+        look_for_answer(context);
+    else
+        ask_what_is_due(context);
+}
+
+int
+pg_watch_wait(struct pg_watch *watch, struct pollfd *fd)
+{
+    if (!watch->asked)
+        return 0;
+    *fd = (struct pollfd){.fd = PQsocket(watch->session.conn), .events = POLLIN};
+    return 1;
+}
+
+int64_t
+pg_watch_due(const struct pg_watch *watch)
+{
+    int64_t at = watch->catalog_at < watch->end_at ? watch->catalog_at : watch->end_at;
+    int64_t left = at - clock_mono();
+    return watch->asked ? CLOCK_SECOND : left < 0 ? 0 : left;
+}
+
+/* The schema that a table has now, for events that tell of it. */
+static int
+keep_schema(void *out, const struct source_table *table)
+{
+    *(const struct schema **)out = table->schema;
+    return -1;
+}
+
+static int
+present_schema(struct source_context *context, const struct pg_table *table,
+               const struct schema **out, struct error *err)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    struct pg_tables one = {.items = (struct pg_table *)(uintptr_t)table, .count = 1};
+    struct pg_session *session;
+    *out = NULL;
+    if (pg_watch_session(watch, &session, err) != 0 ||
+        pg_catalog_schemas(session, &one, keep_schema, out, err) != 0)
+        return -1;
+    return 0; /* dropped meanwhile: none */
+}
+
+static int
+tell_captured(struct source_context *context, const struct pg_table *table, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct schema *schema;
+    struct buffer json;
+    if (present_schema(context, table, &schema, err) != 0)
+        return -1;
+    if (!schema)
+        return 0;
+    pg_tail_add(&state->tail, table->oid)->partitions = table->partitions;
+    pg_state_attach(context);
+    buffer_init(&json, 1 << 22);
+    ddl_print(NULL, schema, "create", (struct slice){"", 0}, &json);
+    struct event e = {.op = EVENT_DDL, .schema = schema, .ddl = buffer_view(&json)};
+    int result = pg_transaction_announce(context, &e, err);
+    buffer_release(&json);
+    return result;
+}
+
+static int
+tell_partitions(struct source_context *context, const struct pg_table *table,
+                struct pg_known *known, struct error *err)
+{
+    const struct schema *schema;
+    struct buffer json;
+    if (present_schema(context, table, &schema, err) != 0)
+        return -1;
+    if (!schema)
+        return 0;
+    known->partitions = table->partitions;
+    pg_state_attach(context);
+    buffer_init(&json, 1 << 22);
+    ddl_print(schema, schema, "partitions", (struct slice){"", 0}, &json);
+    struct event e = {.op = EVENT_DDL, .schema = schema, .ddl = buffer_view(&json)};
+    int result = pg_transaction_announce(context, &e, err);
+    e.op = EVENT_GAP;
+    e.ddl = (struct slice){"", 0};
+    e.gap = slice_literal("{\"reason\":\"the list of partitions changed: rows that were attached or "
+                          "detached with a partition are not in the log\"}");
+    buffer_release(&json);
+    return result == 0 ? pg_transaction_announce(context, &e, err) : -1;
+}
+
+static int
+tell_table(struct source_context *context, const struct pg_table *table, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_known *known = pg_tail_find(&state->tail, table->oid);
+    if (!table->in_publication)
+        return 0;
+    if (!known)
+        return tell_captured(context, table, err);
+    return known->partitions != table->partitions ? tell_partitions(context, table, known, err) : 0;
+}
+
+int
+pg_watch_announce(struct source_context *context, struct error *err)
+{
+    struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
+    struct error why = {0};
+    if (!watch->announce)
+        return 0;
+    watch->announce = false;
+    for (size_t i = 0; i < watch->tables.count; i++) {
+        if (tell_table(context, &watch->tables.items[i], &why) == 0)
+            continue;
+        if (why.class == ERROR_UNREACHABLE && !source_stopping(context)) {
+            failed(context, &why);
+            watch->announce = true; /* told later */
+            return 0;
+        }
+        *err = why;
+        return -1;
+    }
+    return 0;
+}
