@@ -1,4 +1,5 @@
 """Rows that the real program runs for: a workspace on a SQLite database, measured from outside."""
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -46,12 +47,20 @@ def file_channels(*names):
 
 
 class Bench:
-    """A folder for what a group makes; `backlog` is made once and copied."""
+    """A folder for what a group makes; `backlog` is made once and copied. What is open()ed lives until close()."""
 
     def __init__(self, folder):
         self.folder = folder
         self.backlogs = {}
+        self.kept = None  # what a group makes once that is no workspace
         self.made = 0
+        self.opened = contextlib.ExitStack()
+
+    def open(self, thing):
+        return self.opened.enter_context(thing)
+
+    def close(self):
+        self.opened.close()
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -92,9 +101,9 @@ def streams(ws, name):
     return any(s["name"] == name and s["state"] == "streaming" for s in ws.status()["sources"])
 
 
-def finish(ws, since, count):
+def finish(ws, since, count, seconds=80):
     """Waits until all is delivered. What it took: seconds, and the CPU of the daemon."""
-    if not wait_until(lambda: os.path.exists(ws.path("done.jsonl")) and ws.read("done.jsonl"), 80, 0.02):
+    if not wait_until(lambda: not ws.running() or ws.read("done.jsonl"), seconds, 0.02) or not ws.running():
         raise Failed("the backlog was not drained:\n" + ws.log_tail())
     if not ws.wait_settled(count, 30):
         raise Failed("not all was delivered:\n" + ws.log_tail())
@@ -158,10 +167,10 @@ def percentile(values, share):
 class Commits:
     """The writer with its receiver: bench_latency."""
 
-    def __init__(self, ws, seconds):
+    def __init__(self, ws, seconds, name="shop"):
         self.samples = ws.path("samples")
         self.process = subprocess.Popen(
-            [os.path.join(programs.FOLDER, "bench_latency"), ws.path("shop.db"), str(RATE), str(seconds), self.samples],
+            [os.path.join(programs.FOLDER, "bench_latency"), ws.path(name + ".db"), str(RATE), str(seconds), self.samples],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
@@ -210,8 +219,18 @@ def latency_row(bench):
             "write": written / len(took) / 1024}
 
 
+def latencies(ws, commits):
+    """What commits of a steady writer take while another source drains; those after its end don't count."""
+    commits.go()
+    samples = commits.finish()
+    drained = ws.read("done.jsonl")
+    end = os.stat(ws.path("done.jsonl")).st_mtime * 1e6 if drained else float("inf")
+    begin = samples[0][0] + WARM_UP
+    return [latency for at, latency in samples if begin <= at < end]
+
+
 def busy_latency(bench, rule):
-    """The same while another source drains; what was committed after its end does not count."""
+    """The same as latency_row, while another source drains."""
     ws = bench.workspace(bench.backlog("bulk", LONG_BACKLOG))
     database(ws)
     commits = Commits(ws, BUSY_SECONDS)
@@ -219,12 +238,7 @@ def busy_latency(bench, rule):
         ws.configure({**source("bulk"), **source("shop")}, {**file_channels("out", "done"), **hook(commits)})
         ws.write("scripts/bench.lua", HOOK_ALL + rule.replace("shop:", "bulk:") + AT_END % "bulk")
         ws.start()
-        commits.go()
-        samples = commits.finish()
-        drained = ws.read("done.jsonl")
-        end = os.stat(ws.path("done.jsonl")).st_mtime * 1e6 if drained else float("inf")
-        begin = samples[0][0] + WARM_UP
-        took = [latency for at, latency in samples if begin <= at < end]
+        took = latencies(ws, commits)
         peak = proc.memory(ws.process.pid, "VmHWM")
         ws.stop()
     finally:
@@ -271,9 +285,8 @@ def start_timed(ws):
     raise Failed("the daemon ended while it started")
 
 
-def start_row(bench):
-    """A first start, and starts after kills in the middle of a drain."""
-    ws = bench.workspace(bench.backlog())
+def start_times(ws):
+    """Of a first start, and the median of starts after kills in the middle of a drain."""
     took = []
     try:
         for _ in range(5):
@@ -284,4 +297,9 @@ def start_row(bench):
     finally:
         ws.close()
         shutil.rmtree(ws.folder)
-    return {"start": took[0], "restart": sorted(took[1:])[2]}
+    return took[0], sorted(took[1:])[2]
+
+
+def start_row(bench):
+    first, again = start_times(bench.workspace(bench.backlog()))
+    return {"start": first, "restart": again}

@@ -1,9 +1,11 @@
 """Runs the groups of rows, prints the table, writes results/bench.json. See run.sh."""
+import contextlib
 import datetime
 import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -11,7 +13,7 @@ import time
 BUILD = os.path.abspath(os.environ["BUILD"])
 os.environ.setdefault("TIDEGATE_BINARY", os.path.join(BUILD, "tidegate"))  # what is shipped
 
-from . import flows, proc, programs  # noqa: E402  (they read the environment)
+from . import flows, postgres, proc, programs  # noqa: E402  (they read the environment)
 
 RUNS = int(os.environ.get("RUNS", "3"))
 PATTERN = os.environ.get("PATTERN", "")
@@ -70,7 +72,30 @@ FLOWS = [
         ("start", "exec to streaming", "ms", "<= 100"),
         ("restart", "exec to streaming after kill -9 in a drain", "ms", "<= 100"),
     ]),
+    ("postgres", postgres.drain_row, [
+        ("pg_drain", "PostgreSQL backlog through journal, Lua rule, file", "rows/s", ""),
+        ("pg_theirs", "pg_recvlogical to /dev/null, same backlog", "rows/s", ""),
+        ("pg_ratio", "PostgreSQL backlog: ours / pg_recvlogical", "x", ">= 0.95"),
+        ("pg_cpu", "CPU per event for that", "us", "<= 2.5"),
+        ("pg_peak", "peak RSS while draining it", "MiB", "<= 64"),
+    ]),
+    ("postgres-busy", postgres.busy_row, [
+        ("pg_busy_p50", "SQLite to webhook, 1,000/s, beside that drain, p50", "ms", ""),
+        ("pg_busy_p99", "SQLite to webhook, 1,000/s, beside that drain, p99", "ms", "<= 20"),
+        ("pg_busy_peak", "peak RSS meanwhile", "MiB", "<= 64"),
+    ]),
+    ("postgres-start", postgres.start_row, [
+        ("pg_start", "PostgreSQL, exec to streaming", "ms", "<= 100"),
+        ("pg_restart", "the same after kill -9 in a drain", "ms", "<= 100"),
+    ]),
+    ("postgres-transaction", postgres.transaction_row, [
+        ("pg_long", "PostgreSQL, one transaction of 10 M rows", "rows/s", ""),
+        ("pg_long_peak", "peak RSS for that", "MiB", "<= 64"),
+    ]),
 ]
+
+FAILURES = (programs.Missing, postgres.Unavailable, postgres.pq.Error, flows.Failed, subprocess.SubprocessError,
+            RuntimeError, OSError, ValueError)
 
 
 def wanted(group, rows):
@@ -85,8 +110,8 @@ def met(value, goal):
 
 
 def measure_flow(function, folder):
-    bench = flows.Bench(folder)
-    runs = [function(bench) for _ in range(RUNS)]
+    with contextlib.closing(flows.Bench(folder)) as bench:
+        runs = [function(bench) for _ in range(1 if getattr(function, "once", False) else RUNS)]
     return {name: [run[name] for run in runs] for name in runs[0]}
 
 
@@ -99,7 +124,7 @@ def measure(name, function, rows, folder):
         is_flow = (name, function, rows) in FLOWS
         figures = measure_flow(function, group_folder) if is_flow else function(RUNS)
         error = None
-    except (programs.Missing, RuntimeError, flows.Failed, OSError, ValueError) as caught:
+    except FAILURES as caught:
         figures, error = {}, "%s: %s" % (name, caught)
     shutil.rmtree(group_folder, ignore_errors=True)
     made = []
