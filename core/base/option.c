@@ -194,6 +194,10 @@ set_text(const struct field *f, const struct value *value)
 {
     if (value->kind == VALUE_SECRET)
         return refuse_secret(f);
+    if (value->kind == VALUE_INT && (f->row->flags & OPTION_NUMBER_OK)) {
+        *(const char **)f->at = arena_printf(f->place->arena, "%lld", (long long)value->integer);
+        return 0;
+    }
     if (!is_plain_text(value))
         return wrong_value(f, value);
     *(const char **)f->at = arena_slice(f->place->arena, value->text).data;

@@ -32,8 +32,9 @@ enum option_flag {
     OPTION_REQUIRED = 1,
     OPTION_SECRET_OK = 2, /* secret() is accepted; its value never shows in any output */
     OPTION_PATH = 8, /* a text that names a file: its owner resolves it against the workspace */
-    OPTION_LATER = 4,     /* named by the design, not built yet: any use is refused by name, as
-                             ERROR_REFUSED; no field is written */
+    OPTION_NUMBER_OK = 16, /* a text that may be written as a whole number */
+    OPTION_LATER = 4,      /* named by the design, not built yet: any use is refused by name, as
+                              ERROR_REFUSED; no field is written */
 };
 
 struct option_list {

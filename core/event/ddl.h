@@ -5,8 +5,9 @@
 
 #include "event/schema.h"
 
-/* Appends it to `json` and tells whether anything differs (a name, a type, the key, the table's name).
- * `before` NULL: every column is added; `after` NULL: every one is removed. `sql` empty: null. */
+/* Appends it to `json` and tells whether anything differs (a name, a type, the key, the table's
+ * name). `before` NULL: every column is added; `after` NULL: every one is removed. `sql` empty:
+ * null. */
 bool ddl_print(const struct schema *before, const struct schema *after, const char *kind,
                struct slice sql, struct buffer *json);
 

@@ -13,13 +13,13 @@
 
 /* What `next` found. */
 enum source_next {
-    SOURCE_READ,  /* something was read; call again at once */
-    SOURCE_IDLE,  /* nothing more is there now: wait on the driver's descriptors, then call again */
-    SOURCE_REOPEN, /* all is well, but the log must be opened anew: what was emitted becomes durable,
-                      then close and open are called, without a pause */
-    SOURCE_ERROR, /* err says what; the class decides: UNREACHABLE, BUSY, IO, FULL: reconnect with
-                     back-off; LOST: policy; CONFIG, DENIED, MISSING, DATA: failed, tried again each
-                     5 s (DENIED: 30 s) */
+    SOURCE_READ, /* something was read; call again at once */
+    SOURCE_IDLE, /* nothing more is there now: wait on the driver's descriptors, then call again */
+    SOURCE_REOPEN, /* all is well, but the log must be opened anew: what was emitted becomes
+                      durable, then close and open are called, without a pause */
+    SOURCE_ERROR,  /* err says what; the class decides: UNREACHABLE, BUSY, IO, FULL: reconnect with
+                      back-off; LOST: policy; CONFIG, DENIED, MISSING, DATA: failed, tried again each
+                      5 s (DENIED: 30 s) */
 };
 
 /* What a driver's callbacks may use of the running source. */
@@ -31,8 +31,9 @@ struct source_context {
     /* Readable by the driver, kept by source.c: */
     bool tick;      /* somebody waits for a watermark: look at the log's end in this call of next */
     uint32_t epoch; /* of the events emitted from now on */
-    struct buffer *position; /* the resume position of the newest durable batch; empty at first: what
-                                was given to source_emit and the tail of source_attach behind it */
+    struct buffer
+        *position; /* the resume position of the newest durable batch; empty at first: what
+                      was given to source_emit and the tail of source_attach behind it */
 };
 
 /* Opens connection and log, proves continuity with `context->position`, prepares what must exist.
@@ -103,7 +104,8 @@ int source_emit(struct source_context *context, const struct event *e, struct sl
                 struct error *err) must_check;
 
 /* What belongs to the position and changes seldom: stands behind every position given from the next
- * event (or source_advance) on, so that it needn't be copied with each. Open must attach it anew. */
+ * event (or source_advance) on, so that it needn't be copied with each. Open must attach it anew.
+ */
 void source_attach(struct source_context *context, struct slice tail);
 
 /* The log was read up to `position` and held no events for us: journals it as a block without

@@ -79,7 +79,8 @@ const struct option source_common_rows[] = {
      .offset = offsetof(struct source_common, old_values),
      .fallback = "log",
      .choices = old_values,
-     .help = "log: as the database's log has them; full: Tidegate alters tables so that it has them"},
+     .help =
+         "log: as the database's log has them; full: Tidegate alters tables so that it has them"},
 };
 const size_t source_common_row_count = countof(source_common_rows);
 

@@ -25,9 +25,9 @@ struct source {
     struct source_status status;
 
     /* The thread's own: */
-    struct batch *batch;   /* under way, or NULL */
-    struct buffer cut;     /* resume position after the newest event of `batch` or before it */
-    struct buffer tail;    /* … and what stands behind it */
+    struct batch *batch;     /* under way, or NULL */
+    struct buffer cut;       /* resume position after the newest event of `batch` or before it */
+    struct buffer tail;      /* … and what stands behind it */
     struct buffer next_tail; /* from the next event on */
     bool tail_changed;
     bool advanced;         /* `cut` is newer than any batch */

@@ -1,5 +1,5 @@
 #include "source/postgres/postgres.h"
-#include "base/log.h"
+#include <stdio.h>
 #include "source/postgres/check.h"
 #include "source/postgres/ddl_trigger.h"
 #include "source/postgres/slot.h"
@@ -17,8 +17,9 @@ static const struct option tls_rows[] = {
      .offset = offsetof(struct pg_tls, mode),
      .fallback = "default",
      .choices = tls_modes,
-     .help = "default: full, but to this machine only if the server offers it; full: certificate and "
-             "name are verified; ca: the name is not; unverified: encrypted only; off"},
+     .help =
+         "default: full, but to this machine only if the server offers it; full: certificate and "
+         "name are verified; ca: the name is not; unverified: encrypted only; off"},
     {.name = "ca",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct pg_tls, ca),
@@ -52,7 +53,7 @@ static const struct option rows[] = {
              "postgresql://user:password@host:port/database, or \"host=… dbname=…\", with any "
              "parameter of libpq; the fields below win over it"),
     TEXT_ROW(host, 0, "name, address or socket folder; several with commas"),
-    TEXT_ROW(port, 0, "5432; several with commas"),
+    TEXT_ROW(port, OPTION_NUMBER_OK, "5432; several with commas"),
     TEXT_ROW(user, 0, "a role with the right REPLICATION"),
     TEXT_ROW(password, OPTION_SECRET_OK, "without it ~/.pgpass or `passfile`"),
     TEXT_ROW(database, 0, "the database to capture"),
@@ -80,8 +81,9 @@ static const struct option rows[] = {
      .offset = offsetof(struct pg_options, ddl),
      .fallback = "relation",
      .choices = ddl_kinds,
-     .help = "where ddl events come from: relation: what the next row of a table shows; trigger: an "
-             "event trigger, which a superuser must be able to make, adds each statement"},
+     .help =
+         "where ddl events come from: relation: what the next row of a table shows; trigger: an "
+         "event trigger, which a superuser must be able to make, adds each statement"},
     {.name = "messages",
      .kind = OPTION_BOOL,
      .offset = offsetof(struct pg_options, messages),
@@ -142,7 +144,8 @@ begin(struct source_context *context, const struct pg_server *server, struct err
     const struct pg_options *options = context->plan->options;
     const struct pg_tables *tables = &state->watch.tables;
     uint64_t start;
-    if (pg_slot_begin(&state->stream.session, state->slot, !options->slot, &start, err) != 0)
+    if (prepare(context, err) != 0 ||
+        pg_slot_begin(&state->stream.session, state->slot, !options->slot, &start, err) != 0)
         return -1;
     state->at = (struct pg_position){.confirm = start,
                                      .extra = 1, /* 0-g1 is the gap that may come first */
@@ -175,18 +178,27 @@ keep_options(struct source_context *context)
     pg_tail_release(&now);
 }
 
+/* Does what the slot will send follow what was read before? */
 static int
-resume(struct source_context *context, const struct pg_server *server, struct error *err)
+prove(struct source_context *context, const struct pg_server *server, struct error *err)
 {
     struct pg_state *state = context->state;
     struct slice tail;
     if (pg_position_read(buffer_view(context->position), &state->at, &tail) != 0 ||
         pg_tail_read(tail, &state->tail) != 0)
-        return error_set(err, ERROR_LOST, "the stored position of source \"%s\" is not one of the "
-                                          "driver postgres",
+        return error_set(err, ERROR_LOST,
+                         "the stored position of source \"%s\" is not one of the "
+                         "driver postgres",
                          context->plan->name);
-    if (pg_slot_prove(&state->stream.session, state->slot, state->tail.slot, &state->at, server,
-                      err) != 0)
+    return pg_slot_prove(&state->stream.session, state->slot, state->tail.slot, &state->at, server,
+                         err);
+}
+
+static int
+resume(struct source_context *context, const struct pg_server *server, struct error *err)
+{
+    struct pg_state *state = context->state;
+    if (prove(context, server, err) != 0 || prepare(context, err) != 0)
         return -1;
     state->at.timeline = server->timeline;
     state->half = state->at.place.stage == PG_STAGE_OPEN;
@@ -225,7 +237,7 @@ driver_open(struct source_context *context, struct error *err)
     struct pg_server server;
     init_state(context);
     if (pg_session_open(session, context->plan, context, PG_REPLICATION, err) != 0 ||
-        pg_server_identify(session, &server, err) != 0 || prepare(context, err) != 0)
+        pg_server_identify(session, &server, err) != 0)
         return -1;
     bool fresh = context->position->size == 0;
     if ((fresh ? begin(context, &server, err) : resume(context, &server, err)) != 0)

@@ -151,7 +151,8 @@ key_fits(const struct pgoutput_relation *message, const struct pg_table *table, 
 }
 
 /* The place of each sent column in the key, 1-based; 0: not in it. Identity FULL marks every column
- * and NOTHING marks none, so the primary key is asked of the catalog; else the marks are the key. */
+ * and NOTHING marks none, so the primary key is asked of the catalog; else the marks are the key.
+ */
 static int
 find_key(struct source_context *context, const struct pgoutput_relation *message, uint16_t *key,
          struct error *err)

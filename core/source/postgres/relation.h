@@ -14,10 +14,10 @@
 
 struct pg_relation {
     uint32_t oid;
-    bool wanted;                 /* the source captures it */
-    bool dirty;                  /* the tail of the position does not know this form of it yet */
-    uint16_t count;              /* columns as they are sent */
-    uint16_t *cells;             /* of each: its place in the schema, or PG_NO_CELL (excluded) */
+    bool wanted;     /* the source captures it */
+    bool dirty;      /* the tail of the position does not know this form of it yet */
+    uint16_t count;  /* columns as they are sent */
+    uint16_t *cells; /* of each: its place in the schema, or PG_NO_CELL (excluded) */
     const struct pg_type **types;
     bool *identity;              /* of each: part of the replica identity */
     const struct schema *schema; /* NULL when not wanted */

@@ -22,8 +22,8 @@ struct pg_state {
     struct pg_position at;     /* after the newest event that was emitted */
     struct pg_tail tail;
     struct buffer mark, tail_bytes; /* scratch: both as bytes */
-    uint64_t given;    /* the confirm LSN of the newest position that was given away */
-    bool reopen;       /* the transaction under way is read with older options: open anew after it */
+    uint64_t given;                 /* the confirm LSN of the newest position that was given away */
+    bool reopen; /* the transaction under way is read with older options: open anew after it */
     int64_t beaten_at; /* clock_mono of the last heartbeat */
 };
 

@@ -48,7 +48,8 @@ draft_after(const struct value *columns, const struct schema *before, struct are
     return draft;
 }
 
-/* The schema of a ddl event on a table that the stream has not told of: its names and types alone. */
+/* The schema of a ddl event on a table that the stream has not told of: its names and types alone.
+ */
 static const struct schema *
 named_schema(struct source_context *context, const struct schema *after, const char *schema,
              const char *table, struct error *err)
@@ -88,10 +89,10 @@ tell(struct source_context *context, struct pg_item *item, const struct value *t
     bool changed = ddl_print(before, there ? &after : NULL,
                              short_kind(value_text(told, "kind", ""), &item->arena),
                              slice_of(value_text(told, "sql", "")), &json);
-    item->event = (struct event){.op = EVENT_DDL,
-                                 .schema = before ? before
-                                                  : named_schema(context, &after, schema, table, err),
-                                 .ddl = arena_slice(&item->arena, buffer_view(&json))};
+    item->event = (struct event){
+        .op = EVENT_DDL,
+        .schema = before ? before : named_schema(context, &after, schema, table, err),
+        .ddl = arena_slice(&item->arena, buffer_view(&json))};
     buffer_release(&json);
     if (!item->event.schema || pg_transaction_hold(context, item, NULL, err) != 0)
         return -1;

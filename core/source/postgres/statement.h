@@ -1,4 +1,5 @@
-/* What the event trigger of `ddl = "trigger"` (ddl_trigger.h) put into the log becomes a ddl event. */
+/* What the event trigger of `ddl = "trigger"` (ddl_trigger.h) put into the log becomes a ddl event.
+ */
 #ifndef SOURCE_POSTGRES_STATEMENT_H
 #define SOURCE_POSTGRES_STATEMENT_H
 

@@ -7,12 +7,32 @@
 #define TELL_EVERY   (CLOCK_SECOND / 50) /* at most so often that something was confirmed */
 #define LOOK_EVERY   64                  /* messages between looks at the clock */
 
+/* A server from 18 on only warns, ahead of what follows. */
+static void
+take_notice(void *context, const PGresult *notice)
+{
+    struct pg_stream *stream = context;
+    stream->missed = stream->missed || pg_publication_missed(notice);
+}
+
+static int
+lost_publication(struct pg_stream *stream, struct error *err)
+{
+    error_set(
+        err, ERROR_LOST,
+        "source \"%s\": a publication of the slot does not exist at the place of the log that "
+        "is read next: somebody dropped it, and what was written meanwhile is not to be had",
+        stream->session.plan->name);
+    return -1;
+}
+
 int
 pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications, bool messages,
                 uint64_t start, struct error *err)
 {
     struct buffer sql;
     char lsn[PG_LSN_TEXT];
+    PQsetNoticeReceiver(stream->session.conn, take_notice, stream);
     buffer_init(&sql, 4096);
     buffer_text(&sql, "START_REPLICATION SLOT ");
     pg_quote_name(&sql, slice_of(slot));
@@ -79,11 +99,13 @@ ended(struct pg_stream *stream, int size, struct error *err)
     PGresult *result = size == -1 ? PQgetResult(stream->session.conn) : NULL;
     if (result && PQresultStatus(result) != PGRES_FATAL_ERROR) {
         PQclear(result);
-        return error_set(err, ERROR_UNREACHABLE, "the server ended the stream: it is shutting down");
+        return error_set(err, ERROR_UNREACHABLE,
+                         "the server ended the stream: it is shutting down");
     }
+    bool missed = pg_publication_missed(result);
     pg_query_failed(&stream->session, result, "read the log", err);
     PQclear(result);
-    return -1;
+    return missed ? lost_publication(stream, err) : -1;
 }
 
 static int
@@ -130,6 +152,11 @@ pg_stream_read(struct source_context *context, int64_t limit, bool *idle, struct
     for (;;) {
         char *bytes;
         int size = PQgetCopyData(stream->session.conn, &bytes, 1);
+        if (stream->missed) {
+            if (size > 0)
+                PQfreemem(bytes);
+            return lost_publication(stream, err);
+        }
         if (size < 0)
             return ended(stream, size, err);
         if (size == 0) {

@@ -1,5 +1,6 @@
-/* The copy-both stream of START_REPLICATION: frames in, status out. Source: PostgreSQL documentation,
- * "Streaming Replication Protocol". No LSN is ever sent to the server but that of a durable block. */
+/* The copy-both stream of START_REPLICATION: frames in, status out. Source: PostgreSQL
+ * documentation, "Streaming Replication Protocol". No LSN is ever sent to the server but that of a
+ * durable block. */
 #ifndef SOURCE_POSTGRES_STREAM_H
 #define SOURCE_POSTGRES_STREAM_H
 
@@ -12,6 +13,7 @@ struct pg_stream {
     int64_t told_at;    /* clock_mono of the last status */
     bool unsent;        /* libpq holds bytes that the socket did not take */
     uint64_t end;       /* the server's log is read up to here, if no transaction is open */
+    bool missed;        /* the server said that a publication is missing where it reads */
     bool asked;         /* the server wants an answer … */
     uint64_t asked_end; /* … and had read its log up to here: it may be shutting down, and then
                            waits until this is confirmed */

@@ -88,8 +88,7 @@ lost_half(const struct source_context *context, const char *how, struct error *e
 {
     const struct pg_state *state = context->state;
     char lsn[PG_LSN_TEXT];
-    return error_set(err, ERROR_LOST,
-                     "transaction %u at %s was read up to its change %u, and %s",
+    return error_set(err, ERROR_LOST, "transaction %u at %s was read up to its change %u, and %s",
                      state->resume.xid, pg_lsn_format(state->resume.place.lsn, lsn),
                      state->resume.place.index, how);
 }
@@ -181,7 +180,8 @@ tell_form(struct source_context *context, struct pg_item *item, struct pg_relati
 }
 
 int
-pg_transaction_hold(struct source_context *context, struct pg_item *item, struct pg_relation *r, struct error *err)
+pg_transaction_hold(struct source_context *context, struct pg_item *item, struct pg_relation *r,
+                    struct error *err)
 {
     struct pg_state *state = context->state;
     struct pg_transaction *tx = &state->transaction;
@@ -279,10 +279,10 @@ take_change(struct source_context *context, struct pg_item *item, struct slice m
         return -1;
     if (due && r->wanted) {
         item->event = (struct event){.op = ops[item->message.kind], .schema = r->schema};
-        if (pg_relation_row(r, &change->new_row, &item->arena, &item->event.rows[EVENT_NEW],
-                            err) != 0 ||
-            pg_relation_row(r, &change->old_row, &item->arena, &item->event.rows[EVENT_OLD],
-                            err) != 0 ||
+        if (pg_relation_row(r, &change->new_row, &item->arena, &item->event.rows[EVENT_NEW], err) !=
+                0 ||
+            pg_relation_row(r, &change->old_row, &item->arena, &item->event.rows[EVENT_OLD], err) !=
+                0 ||
             pg_transaction_hold(context, item, r, err) != 0)
             return -1;
     }

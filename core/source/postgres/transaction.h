@@ -1,6 +1,6 @@
-/* From messages to events, each with its place: what was journalled before is skipped, a transaction
- * that was half journalled is read again and proved to be the same, one event is held back so that
- * the last one of its transaction can say so. design/sources.md §4, "Position". */
+/* From messages to events, each with its place: what was journalled before is skipped, a
+ * transaction that was half journalled is read again and proved to be the same, one event is held
+ * back so that the last one of its transaction can say so. design/sources.md §4, "Position". */
 #ifndef SOURCE_POSTGRES_TRANSACTION_H
 #define SOURCE_POSTGRES_TRANSACTION_H
 
@@ -16,11 +16,11 @@ struct pg_item {
 
 struct pg_transaction {
     bool open;
-    bool whole;    /* it was journalled as a whole: nothing of it is emitted */
-    bool partial;  /* items below `resume` were journalled, and it is not yet proved */
+    bool whole;   /* it was journalled as a whole: nothing of it is emitted */
+    bool partial; /* items below `resume` were journalled, and it is not yet proved */
     uint32_t xid;
     int64_t time;
-    char id[16];   /* xid as text */
+    char id[16]; /* xid as text */
     size_t id_size;
     struct pg_place next; /* of the item that comes next */
     uint64_t hash;        /* of the row messages before it */
@@ -42,8 +42,8 @@ int pg_transaction_take(struct source_context *context, char *bytes, struct slic
 
 /* Holds the item's event back, filling in what it has from its transaction; the event that was held
  * before goes out, and after it a ddl event if `r` (may be NULL) is seen in a new form. */
-int pg_transaction_hold(struct source_context *context, struct pg_item *item,
-                        struct pg_relation *r, struct error *err) must_check;
+int pg_transaction_hold(struct source_context *context, struct pg_item *item, struct pg_relation *r,
+                        struct error *err) must_check;
 
 /* Between transactions: an event that is not in the log, such as a table that is captured from here
  * on. `e` has op, schema and ddl or gap. */

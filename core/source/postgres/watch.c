@@ -146,7 +146,8 @@ take_tables(struct source_context *context, const PGresult *result, struct error
     pg_catalog_release(&watch->tables);
     watch->tables = tables;
     watch->announce = true;
-    if (pg_publication_sync(&watch->session, &watch->tables, context->component, &changed, err) != 0)
+    if (pg_publication_sync(&watch->session, &watch->tables, context->component, &changed, err) !=
+        0)
         return -1;
     if (changed)
         watch->catalog_at = clock_mono(); /* what was added is told of once the catalog says so */
@@ -271,8 +272,9 @@ tell_partitions(struct source_context *context, const struct pg_table *table,
     int result = pg_transaction_announce(context, &e, err);
     e.op = EVENT_GAP;
     e.ddl = (struct slice){"", 0};
-    e.gap = slice_literal("{\"reason\":\"the list of partitions changed: rows that were attached or "
-                          "detached with a partition are not in the log\"}");
+    e.gap =
+        slice_literal("{\"reason\":\"the list of partitions changed: rows that were attached or "
+                      "detached with a partition are not in the log\"}");
     buffer_release(&json);
     return result == 0 ? pg_transaction_announce(context, &e, err) : -1;
 }

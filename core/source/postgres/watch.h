@@ -1,6 +1,6 @@
-/* What the stream does not tell: every few seconds, on a session of its own and without stopping the
- * stream, the catalog is asked for tables that have appeared, for partitions that came and went, and
- * for the end of the log, which proves the watermark. */
+/* What the stream does not tell: every few seconds, on a session of its own and without stopping
+ * the stream, the catalog is asked for tables that have appeared, for partitions that came and
+ * went, and for the end of the log, which proves the watermark. */
 #ifndef SOURCE_POSTGRES_WATCH_H
 #define SOURCE_POSTGRES_WATCH_H
 
@@ -9,14 +9,15 @@
 enum pg_question { PG_ASK_NOTHING, PG_ASK_CATALOG, PG_ASK_END };
 
 struct pg_watch {
-    struct pg_session session; /* opened when first needed, kept */
-    enum pg_question asked;    /* and not yet answered */
+    struct pg_session session;  /* opened when first needed, kept */
+    enum pg_question asked;     /* and not yet answered */
     int64_t catalog_at, end_at; /* clock_mono of the next question */
-    int64_t asked_at;          /* clock_now of the question under way */
-    uint64_t goal;             /* the end of the log at `goal_at`: read it, and the watermark is proved; 0: none */
+    int64_t asked_at;           /* clock_now of the question under way */
+    uint64_t
+        goal; /* the end of the log at `goal_at`: read it, and the watermark is proved; 0: none */
     int64_t goal_at;
-    struct pg_tables tables;   /* as they were last read */
-    bool announce;             /* they may differ from what is known: to be told between transactions */
+    struct pg_tables tables; /* as they were last read */
+    bool announce; /* they may differ from what is known: to be told between transactions */
     bool complained;
 };
 
