@@ -21,7 +21,8 @@ class Error(Exception):
 
 
 class Unavailable(Exception):
-    """There is no libpq here."""
+    """A server, or the library that asks it, can't be had here; the message says why. A test then
+    skips, with these words."""
 
 
 CALLS = {

@@ -5,9 +5,7 @@ import shutil
 import socket
 import tempfile
 
-
-class Unavailable(Exception):
-    """This server can't be had here; the message says why. A test then skips, with these words."""
+from ..pq import Unavailable  # noqa: F401
 
 
 def steady_port():

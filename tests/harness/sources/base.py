@@ -4,6 +4,7 @@ The Source runs in the test's process: it makes the database, says how tidegate.
 writers, and knows which transactions were committed. A Writer runs in a process of its own (so that
 it can be killed), changes rows, and predicts each change for the ledger.
 """
+import contextlib
 import json
 import os
 import random
@@ -15,10 +16,15 @@ import time
 
 from .. import ledger
 
+# A table and a column of it, everywhere.
+HOSTILE = 'x"; drop table "plain"; --<script>\'\x1b[31m\\%s{{id}}'
+HOSTILE_COLUMN = 'a "b\' <b>\x1b]0;t\x07 {{v}} %n'
+
 
 class Source:
     name = None       # also the module's name
     transactions = True  # do its events say which transaction they belong to?
+    keeps_read_log = True  # can what was read once be read again, until it is pruned?
 
     def __init__(self, folder, seed, mode=None):
         self.folder = folder
@@ -116,7 +122,8 @@ class WriterProcess:
             except (OSError, RuntimeError, TimeoutError, subprocess.TimeoutExpired):
                 self.process.kill()
                 self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # what it was told and never read
+            self.process.stdin.close()
         self.process.stdout.close()
 
 

@@ -5,9 +5,8 @@ import sys
 
 from .. import ledger
 from . import base
+from .base import HOSTILE, HOSTILE_COLUMN
 
-HOSTILE = 'x"; drop table "plain"; --<script>\'\x1b[31m\\%s{{id}}'
-HOSTILE_COLUMN = 'a "b\' <b>\x1b]0;t\x07 {{v}} %n'
 VALUES = (
     None, 0, 1, -1, 2 ** 53 + 1, -2 ** 63, 2 ** 63 - 1, 1.0, 0.1, -2.5e300, 1e-320, float("inf"), "", "abc",
     "ABC", "1", "1.0", "true", "naïve ☃ 𝄞", "a\x00b", "line\nfeed\ttab", "\x1b[2J\x1b]0;owned\x07",
