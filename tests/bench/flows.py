@@ -167,10 +167,12 @@ def percentile(values, share):
 class Commits:
     """The writer with its receiver: bench_latency."""
 
-    def __init__(self, ws, seconds, name="shop"):
+    def __init__(self, ws, seconds, database):
+        """`database`: a file of the workspace, or a URL."""
         self.samples = ws.path("samples")
         self.process = subprocess.Popen(
-            [os.path.join(programs.FOLDER, "bench_latency"), ws.path(name + ".db"), str(RATE), str(seconds), self.samples],
+            [os.path.join(programs.FOLDER, "bench_latency"), database if "://" in database else ws.path(database),
+             str(RATE), str(seconds), self.samples],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
@@ -201,7 +203,7 @@ HOOK_ALL = 'rule("hook", { on = "shop:orders", notify = "hook" })\n'
 def latency_row(bench):
     ws = bench.workspace()
     database(ws)
-    commits = Commits(ws, SECONDS)
+    commits = Commits(ws, SECONDS, "shop.db")
     try:
         ws.configure(source(), hook(commits))
         ws.write("scripts/bench.lua", HOOK_ALL)
@@ -233,7 +235,7 @@ def busy_latency(bench, rule):
     """The same as latency_row, while another source drains."""
     ws = bench.workspace(bench.backlog("bulk", LONG_BACKLOG))
     database(ws)
-    commits = Commits(ws, BUSY_SECONDS)
+    commits = Commits(ws, BUSY_SECONDS, "shop.db")
     try:
         ws.configure({**source("bulk"), **source("shop")}, {**file_channels("out", "done"), **hook(commits)})
         ws.write("scripts/bench.lua", HOOK_ALL + rule.replace("shop:", "bulk:") + AT_END % "bulk")

@@ -156,7 +156,7 @@ def busy_row(bench):
     given = backlog(bench)
     ws = given.workspace()
     flows.database(ws, "till")
-    commits = flows.Commits(ws, flows.BUSY_SECONDS, "till")
+    commits = flows.Commits(ws, flows.BUSY_SECONDS, "till.db")
     try:
         ws.configure({"shop": declaration(given.server), **flows.source("till")},
                      {**flows.file_channels("out", "done"), **flows.hook(commits)})
@@ -171,6 +171,26 @@ def busy_row(bench):
         shutil.rmtree(ws.folder)
     return {"pg_busy_p50": flows.percentile(took, 0.5) / 1e3, "pg_busy_p99": flows.percentile(took, 0.99) / 1e3,
             "pg_busy_peak": peak}
+
+
+def latency_row(bench):
+    """From a commit in PostgreSQL, which syncs its log as it does by itself."""
+    ws = bench.workspace()
+    with Postgres(ws.folder + "-postgres", fsync="on", **SETTINGS) as server:
+        with server.admin() as db:
+            db.execute(TABLES)
+        commits = flows.Commits(ws, flows.SECONDS, address(server))
+        try:
+            ws.configure({"shop": declaration(server)}, flows.hook(commits))
+            ws.write("scripts/bench.lua", flows.HOOK_ALL)
+            ws.start()
+            commits.go()
+            took = [latency for _, latency in commits.finish()]
+            ws.stop()
+        finally:
+            commits.close()
+            ws.close()
+    return {"pg_p50": flows.percentile(took, 0.5) / 1e3, "pg_p99": flows.percentile(took, 0.99) / 1e3}
 
 
 def start_row(bench):

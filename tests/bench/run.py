@@ -79,6 +79,10 @@ FLOWS = [
         ("pg_cpu", "CPU per event for that", "us", "<= 2.5"),
         ("pg_peak", "peak RSS while draining it", "MiB", "<= 64"),
     ]),
+    ("postgres-latency", postgres.latency_row, [
+        ("pg_p50", "PostgreSQL commit to webhook at 1,000/s, p50", "ms", "<= 2"),
+        ("pg_p99", "PostgreSQL commit to webhook at 1,000/s, p99", "ms", "<= 10"),
+    ]),
     ("postgres-busy", postgres.busy_row, [
         ("pg_busy_p50", "SQLite to webhook, 1,000/s, beside that drain, p50", "ms", ""),
         ("pg_busy_p99", "SQLite to webhook, 1,000/s, beside that drain, p99", "ms", "<= 20"),
