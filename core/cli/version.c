@@ -3,6 +3,9 @@
 #include <microhttpd.h>
 #include <sqlite3.h>
 #include <zstd.h>
+#if WITH_POSTGRES
+#include <libpq-fe.h>
+#endif
 #include "base/json.h"
 #include "channel/channel_driver.h"
 #include "cli/cli.h"
@@ -40,6 +43,17 @@ add_names(struct buffer *text, struct buffer *json)
     buffer_byte(json, ']');
 }
 
+/* What can be left out at build time. */
+static void
+add_optional(struct buffer *text)
+{
+#if WITH_POSTGRES
+    int version = PQlibVersion();
+    buffer_printf(text, ", libpq %d.%d", version / 10000, version % 10000);
+#endif
+    buffer_byte(text, '\n');
+}
+
 int
 cli_version(struct cli *cli, struct error *err)
 {
@@ -50,9 +64,10 @@ cli_version(struct cli *cli, struct error *err)
     buffer_printf(&text, "tidegate %s", TIDEGATE_VERSION);
     buffer_text(&json, "{\"version\":\"" TIDEGATE_VERSION "\"");
     add_names(&text, &json);
-    buffer_printf(&text, "\nwith      %s, SQLite %s, libcurl %s, libmicrohttpd %s, zstd %s\n",
+    buffer_printf(&text, "\nwith      %s, SQLite %s, libcurl %s, libmicrohttpd %s, zstd %s",
                   LUA_RELEASE, sqlite3_libversion(), curl_version_info(CURLVERSION_NOW)->version,
                   MHD_get_version(), ZSTD_versionString());
+    add_optional(&text);
     buffer_text(&json, "}\n");
     fputs(cli->json ? buffer_cstring(&json) : buffer_cstring(&text), stdout);
     buffer_release(&text);

@@ -147,11 +147,10 @@ static bool
 refused_later(struct loader *l, const char *what, const char *key, struct slice given)
 {
     static const char *const names[] = {
-        "postgres", "postgresql", "mssql",      "mysql",     "mariadb",       "sqlserver",
-        "mongodb",  "slack",      "email",      "rest",      "discord",       "teams",
-        "telegram", "mattermost", "googlechat", "pagerduty", "opsgenie",      "sql",
-        "kafka",    "redis",      "nats",       "rabbitmq",  "amqp",          "sqs",
-        "sns",      "kinesis",    "pubsub",     "eventhubs", "elasticsearch",
+        "mssql",    "mysql",   "mariadb", "sqlserver", "mongodb",    "slack",         "email",
+        "rest",     "discord", "teams",   "telegram",  "mattermost", "googlechat",    "pagerduty",
+        "opsgenie", "sql",     "kafka",   "redis",     "nats",       "rabbitmq",      "amqp",
+        "sqs",      "sns",     "kinesis", "pubsub",    "eventhubs",  "elasticsearch",
     };
     for (size_t i = 0; i < countof(names); i++) {
         if (!slice_is(given, names[i]))

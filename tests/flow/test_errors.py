@@ -24,7 +24,7 @@ CONFIGS = (
     ('channel("out", { type = "file", pat = "o" })', ["tidegate.lua:1", "pat", 'did you mean "path"']),
     ('channel("out", { type = "file", path = "o", attempts = "many" })', ["tidegate.lua:1", "attempts"]),
     ('channel("out", { type = "slack" })', ["slack", "not built yet"]),
-    ('source("shop", { driver = "postgres" })', ["postgres", "not built yet"]),
+    ('source("shop", { driver = "mysql" })', ["mysql", "not built yet"]),
     ('settings({ prot = 1 })', ["tidegate.lua:1", "prot", 'did you mean "port"']),
     ('settings({ port = 70000 })', ["port", "70000"]),
     ('settings({ retention = { journal = "many hours" } })', ["journal", "many hours"]),
