@@ -83,9 +83,7 @@ class Bench:
         database(ws, name)
         ws.configure(source(name), file_channels("out", "done"))
         ws.write("scripts/bench.lua", LUA_ALL.replace("shop:", name + ":") + AT_END % name)
-        ws.start()
-        if not wait_until(lambda: streams(ws, name), 10, 0.05):
-            raise Failed("the source does not stream:\n" + ws.log_tail())
+        start_streaming(ws, name)
         ws.stop()
         with sqlite3.connect(ws.path(name + ".db")) as db:
             db.executescript("BEGIN;" + FILL % count + "COMMIT; PRAGMA wal_checkpoint(TRUNCATE);")
@@ -99,6 +97,12 @@ def database(ws, name="shop"):
 
 def streams(ws, name):
     return any(s["name"] == name and s["state"] == "streaming" for s in ws.status()["sources"])
+
+
+def start_streaming(ws, name):
+    ws.start()
+    if not wait_until(lambda: streams(ws, name), 10, 0.05):
+        raise Failed("the source does not stream:\n" + ws.log_tail())
 
 
 def finish(ws, since, count, seconds=80):
@@ -207,8 +211,7 @@ def latency_row(bench):
     try:
         ws.configure(source(), hook(commits))
         ws.write("scripts/bench.lua", HOOK_ALL)
-        ws.start()
-        wait_until(lambda: streams(ws, "shop"), 10, 0.05)
+        start_streaming(ws, "shop")
         before = proc.written(ws.process.pid)
         commits.go()
         took = [latency for _, latency in commits.finish()]

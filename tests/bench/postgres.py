@@ -66,9 +66,7 @@ class Backlog:
         ws = self.bench.workspace()
         ws.configure({"shop": declaration(self.server)}, flows.file_channels("out", "done"))
         ws.write("scripts/bench.lua", flows.LUA_ALL + flows.AT_END % "shop")
-        ws.start()
-        if not wait_until(lambda: flows.streams(ws, "shop"), 10, 0.05):
-            raise Failed("the source does not stream:\n" + ws.log_tail())
+        flows.start_streaming(ws, "shop")
         ws.stop()
         return ws.folder, self.db.one("SELECT slot_name FROM pg_replication_slots"), self.named_publications()
 
@@ -183,7 +181,7 @@ def latency_row(bench):
         try:
             ws.configure({"shop": declaration(server)}, flows.hook(commits))
             ws.write("scripts/bench.lua", flows.HOOK_ALL)
-            ws.start()
+            flows.start_streaming(ws, "shop")
             commits.go()
             took = [latency for _, latency in commits.finish()]
             ws.stop()
