@@ -30,7 +30,7 @@ pg_params_set(struct pg_params *params, const char *keyword, const char *value)
         at++;
     if (at == params->count && value) {
         ensure(params->count < PG_PARAMS);
-        params->keywords[params->count++] = arena_text(&params->arena, keyword);
+        params->keywords[params->count++] = keyword;
     }
     if (at < params->count)
         params->values[at] = value;
@@ -83,11 +83,9 @@ url_is_torn(const char *url)
     if (!at)
         return false;
     at += 3;
-    size_t head = strcspn(at, "?"), user = strcspn(at, "@/?");
-    for (size_t i = user + (at[user] == '@'); i < head; i++)
-        if (at[i] == '@')
-            return true;
-    return false;
+    at += strcspn(at, "@/");
+    at += *at == '@';
+    return memchr(at, '@', strcspn(at, "?")) != NULL;
 }
 
 static int
@@ -109,7 +107,8 @@ set_from_url(struct pg_params *params, const struct source_plan *plan, struct er
         return url_refused(plan, fault, err);
     for (PQconninfoOption *option = parsed; option->keyword; option++)
         if (option->val)
-            pg_params_set(params, option->keyword, arena_text(&params->arena, option->val));
+            pg_params_set(params, arena_text(&params->arena, option->keyword),
+                          arena_text(&params->arena, option->val));
     PQconninfoFree(parsed);
     return 0;
 }

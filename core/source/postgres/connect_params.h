@@ -36,7 +36,7 @@ int pg_params_build(struct pg_params *params, const struct source_plan *plan,
                     enum pg_purpose purpose, struct error *err) must_check;
 void pg_params_release(struct pg_params *params);
 
-/* Adds the parameter or replaces it; NULL removes it. `value` is borrowed. */
+/* Adds the parameter or replaces it; NULL removes it. Both are borrowed. */
 void pg_params_set(struct pg_params *params, const char *keyword, const char *value);
 const char *pg_params_get(const struct pg_params *params, const char *keyword); /* "" if not set */
 

@@ -41,23 +41,34 @@ unresolved(const struct pg_params *params, const struct source_plan *plan, const
                            "PostgreSQL's folder");
 }
 
+/* libpq looks at some values before it comes to the wrong one. */
+static int
+refused(const struct source_plan *plan, const PGconn *conn, struct error *err)
+{
+    const char *text = PQerrorMessage(conn);
+    if (strstr(text, WRONG_VALUE) || strncmp(text, "invalid ", strlen("invalid ")) != 0)
+        return 0;
+    error_set(err, ERROR_CONFIG, "source \"%s\": libpq does not take an option", plan->name);
+    error_cause(err, "%.*s", (int)strcspn(text, "\n"), text);
+    return error_hint(err, "correct the URL, the service, or the environment of Tidegate");
+}
+
 int
 pg_view_open(struct pg_view *view, const struct pg_params *params, const struct source_plan *plan,
              struct error *err)
 {
     struct pg_params probe = *params;
-    struct error failure = {0};
+    int result;
     pg_params_set(&probe, WRONG_KEYWORD, WRONG_VALUE);
     PGconn *conn = PQconnectStartParams(probe.keywords, probe.values, 0);
     view->options = PQconninfo(conn);
     snprintf(view->default_host, sizeof view->default_host, "%s", conn ? PQhost(conn) : "");
-    if (strcmp(pg_view_get(view, WRONG_KEYWORD), WRONG_VALUE) != 0) {
-        unresolved(params, plan, conn, &failure);
+    if (strcmp(pg_view_get(view, WRONG_KEYWORD), WRONG_VALUE) != 0)
+        result = unresolved(params, plan, conn, err);
+    else
+        result = refused(plan, conn, err);
+    if (result != 0)
         pg_view_close(view);
-    }
     PQfinish(conn);
-    if (failure.class == ERROR_NONE)
-        return 0;
-    *err = failure;
-    return -1;
+    return result;
 }
