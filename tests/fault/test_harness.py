@@ -18,6 +18,17 @@ class Made:
         self.changes = changes
 
 
+def key_only():
+    """A table whose log has no old rows but keys, and leaves out what did not change."""
+    made = [ledger.change("s", "insert", {"id": 1}, None, {"id": 1, "v": 0, "big": "x"})]
+    made += [dict(ledger.change("s", "update", {"id": 1}, None, {"id": 1, "v": n}), unchanged=["big"]) for n in range(5)]
+    made += [ledger.change("s", "delete", {"id": 1}, {"id": 1}, None),
+             ledger.change("s", "insert", {"id": 1}, None, {"id": 1, "v": 9, "big": "x"}),
+             ledger.change("s", "truncate", None, None, None),
+             ledger.change("s", "insert", {"id": 1}, None, {"id": 1, "v": 10, "big": "x"})]
+    return made
+
+
 def stream():
     changes, state = [], {}
     for n in range(60):
@@ -28,11 +39,12 @@ def stream():
         changes.append(ledger.change("t", op, {"id": key}, old, new))
         state[key] = new
     changes.append(ledger.change("k", "insert", None, None, {"a": 1}))
+    changes += key_only()
     events = []
     for n, made in enumerate(changes):
         event = dict(made, id="s:1:%d" % (n + 1), lsn=n + 1, source="s", schema="main")
         if event["op"] == "update":
-            event["changed"] = sorted(c for c in event["new"] if event["new"][c] != event["old"][c])
+            event["changed"] = event["old"] and sorted(c for c in event["new"] if event["new"][c] != event["old"][c])
         events.append(event)
     return changes, events
 
@@ -70,6 +82,42 @@ def swap(events):
     renumber(events)
 
 
+def slim(events, op="update"):
+    return next(i for i, e in enumerate(events) if e["table"] == "s" and e["op"] == op)
+
+
+def lose_slim(events):
+    del events[slim(events)]
+    renumber(events)
+
+
+def double_slim(events):
+    at = slim(events)
+    events.insert(at, dict(copy.deepcopy(events[at]), id="s:1:901"))
+    renumber(events)
+
+
+def swap_slim(events):
+    at = slim(events)
+    events[at], events[at + 1] = events[at + 1], events[at]
+    renumber(events)
+
+
+def lose_truncate(events):
+    del events[slim(events, "truncate")]
+    renumber(events)
+
+
+def value_for_unchanged(events):
+    at = slim(events)
+    del events[at]["unchanged"]
+    events[at]["new"]["big"] = None
+
+
+def invented_changed(events):
+    events[slim(events)]["changed"] = ["v"]
+
+
 def swap_numbers(events):
     events[10], events[11] = events[11], events[10]
 
@@ -94,7 +142,8 @@ def gap(events):
     events.append({"op": "gap", "id": "s:1:x", "lsn": len(events) + 1, "gap": {}})
 
 
-WRONG = (lose, lose_hidden, double, double_new_id, swap, swap_numbers, wrong_type, wrong_bool, same_id, wrong_changed, gap)
+WRONG = (lose, lose_hidden, double, double_new_id, swap, swap_numbers, wrong_type, wrong_bool, same_id, wrong_changed, gap,
+         lose_slim, double_slim, swap_slim, lose_truncate, value_for_unchanged, invented_changed)
 
 
 def check_events(problems):
@@ -127,7 +176,7 @@ def check_lines(problems):
     lines = [as_line(e) for e in events]
     other = lines[20].replace(b'"main"', b'"Main"')
     cases = {
-        "right": lines, "repeated": lines[:40] + lines[20:], "tables interleaved": lines[-1:] + lines[:-1],
+        "right": lines, "repeated": lines[:40] + lines[20:], "tables interleaved": lines[60:61] + lines[:60] + lines[61:],
         "!lost": lines[:20] + lines[21:], "!disorder": lines[7:14] + lines[:7] + lines[14:],
         "!torn": lines[:-1] + [lines[-1][:-5]], "!torn inside": lines[:5] + [b'{"id":\n'] + lines[5:],
         "!unknown": lines + [as_line({"id": "s:1:77777"})], "!other content": lines + [other],

@@ -21,7 +21,8 @@ def second(rig, arguments):
     rig.workspace.configure(
         {"shop": rig.source.declaration(), "other": other.declaration()},
         {"out": {"type": "file", "path": "out.jsonl"}})
-    rig.workspace.write("scripts/all.lua", 'rule("all", { on = { "shop:*", "other:*" }, notify = "out" })')
+    rig.workspace.write("scripts/all.lua", 'rule("all", {'
+                        ' on = { "shop:*", "other:*" }, ops = { "insert", "update", "delete", "truncate" }, notify = "out" })')
     return other
 
 

@@ -10,6 +10,7 @@ import time
 
 from . import sources, verify
 from .daemon import Failed, Workspace, wait_until
+from .pq import Unavailable
 from .receiver import Receiver
 
 SEED = 20240917
@@ -46,7 +47,7 @@ class Rig:
         self.edition += 1
         on = '{ "shop:%s", "shop:%s", "shop:%s" }' % tuple(map(self.source.pattern, ("plain", "uniq", "touched")))
         self.workspace.write("scripts/all.lua", """
-rule("all", { on = "shop:*", notify = "out" })
+rule("all", { on = "shop:*", ops = { "insert", "update", "delete", "truncate" }, notify = "out" })
 rule("some", { on = %s, notify = "hook" })
 rule("words", { on = "shop:%s", notify = "words", message = "edition %d: {{operation}} {{id}} {{name}}" })
 """ % (on, self.source.pattern("plain"), self.edition))
@@ -136,6 +137,8 @@ def main(test, **defaults):
     began = time.monotonic()
     try:
         problems = test(arguments)
+    except Unavailable as missing:
+        skip(str(missing))
     except Failed as failed:
         problems = [str(failed)]
     for problem in problems or []:

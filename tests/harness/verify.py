@@ -6,6 +6,7 @@ compares one to one and in order, before any deduplication.
 import json
 
 ROW_OPS = ("insert", "update", "delete", "truncate")
+COMPARED = ("table", "op", "key", "old", "new", "unchanged")
 SHOWN = 5
 
 
@@ -29,15 +30,15 @@ def rows_of(got, source=None):
 
 
 def of_event(event):
-    return {k: event.get(k) for k in ("table", "op", "key", "old", "new")}
+    return {k: event.get(k) for k in COMPARED}
 
 
 def identity(change):
-    return strict({k: change.get(k) for k in ("table", "op", "key", "old", "new")})
+    return strict({k: change.get(k) for k in COMPARED})
 
 
 def difference(want, got):
-    for field in ("table", "op", "key", "old", "new"):
+    for field in COMPARED:
         if strict(want.get(field)) != strict(got.get(field)):
             return "%s is %s, must be %s" % (field, short(got.get(field)), short(want.get(field)))
     return "same"
@@ -116,28 +117,46 @@ def key_of(event, row):
     return (event["table"], strict({k: row.get(k) for k in event["key"]}))
 
 
+def differs(row, known):
+    """Of a log that writes only the key of old rows, the key is all that can be compared."""
+    return strict({c: v for c, v in known.items() if c in row} if set(row) < set(known) else known) != strict(row)
+
+
+def forget(state, event):
+    for name in [n for n in state if n[0] == event["table"]]:
+        del state[name]
+
+
 def check_chain(rows, report):
     """Each event's old row is the one that the event before it left behind."""
     state = {}
     for event in rows:
         old, new = event.get("old"), event.get("new")
+        if event["op"] == "truncate":
+            forget(state, event)
         if event["key"] is None:
             continue
+        before = state.get(key_of(event, old or new))
         if old is not None:
-            name = key_of(event, old)
-            if name in state and strict(state[name]) != strict(old):
+            if before is None and key_of(event, old) in state or before and differs(old, before):
                 report.add("chain", "lsn %s: old is %s, but was %s" %
-                           (event["lsn"], short(old), short(state[name])))
-            state[name] = None
-        elif state.get(key_of(event, new)) is not None:
+                           (event["lsn"], short(old), short(before)))
+            state[key_of(event, old)] = None
+        elif before is not None and event["op"] == "insert":
             report.add("chain", "lsn %s: inserted, but was there: %s" % (event["lsn"], short(new)))
+        elif before is None and event["op"] == "update" and key_of(event, new) in state:
+            report.add("chain", "lsn %s: updated, but was not there: %s" % (event["lsn"], short(new)))
         if new is not None:
-            state[key_of(event, new)] = new
+            state[key_of(event, new)] = dict(before or {}, **new)
 
 
 def check_changed(rows, report):
     for event in rows:
         if event["op"] != "update":
+            continue
+        if set(event["new"]) - set(event["old"] or {}):
+            if event.get("changed", "nothing") is not None:
+                report.add("changed", "lsn %s says %s without an old row" % (event["lsn"], event.get("changed")))
             continue
         want = sorted(c for c in event["new"] if strict(event["new"][c]) != strict(event["old"].get(c)))
         # JSON writes an empty text and an empty blob alike, and they differ.
