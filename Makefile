@@ -170,4 +170,4 @@ $(BUILD)/tests/tools/%: tests/tools/%.c $(LIBRARY) $(SUPPORT_O) $(BUILD)/flags
 	@mkdir -p $(@D); echo "  tool $<"
 	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_O) $(LIBRARY) $(LDLIBS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/servers -prune -o -name '*.d' -print 2>/dev/null)
