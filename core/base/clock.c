@@ -136,11 +136,20 @@ take_number(struct reader *r, int width, int min, int max, int *out)
 }
 
 static int
-days_in_month(int year, int month)
+days_in_month(int64_t year, int month)
 {
     static const char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     return days[month - 1] + (month == 2 && leap);
+}
+
+int
+clock_days(int64_t year, int month, int day, int64_t *days)
+{
+    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
+        return -1;
+    *days = days_from_date(year, month, day);
+    return 0;
 }
 
 static bool
@@ -155,10 +164,7 @@ take_date(struct reader *r, int64_t *days)
         year = -year;
     if (!take_one_of(r, "-") || !take_number(r, 2, 1, 12, &month) || !take_one_of(r, "-"))
         return false;
-    if (!take_number(r, 2, 1, days_in_month(year, month), &day))
-        return false;
-    *days = days_from_date(year, month, day);
-    return true;
+    return take_number(r, 2, 1, 31, &day) && clock_days(year, month, day, days) == 0;
 }
 
 /* Digits after the point; those past the sixth are dropped. */

@@ -20,6 +20,10 @@ char *clock_format(int64_t us, char out[CLOCK_TEXT_SIZE]);
  * it is UTC; a date alone is its midnight; digits past the sixth decimal are dropped. 0 or -1. */
 int clock_parse(struct slice text, int64_t *us) must_check;
 
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, any year (0 is 1 BC). 0, or -1
+ * when there is no such day. */
+int clock_days(int64_t year, int month, int day, int64_t *days) must_check;
+
 /* RFC 3339, or a time ago such as "2h" (see duration_parse), relative to clock_now. */
 int clock_parse_when(struct slice text, int64_t *us, struct error *err) must_check;
 

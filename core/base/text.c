@@ -249,15 +249,32 @@ text_suggest(struct slice word, const void *words, size_t count, size_t stride)
     return found;
 }
 
+/* The first byte that is not ASCII: each text of each row passes here, so eight bytes at a time. */
+static const char *
+skip_ascii(const char *at, const char *end)
+{
+    uint64_t word;
+    for (; end - at >= (ptrdiff_t)sizeof(word); at += sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    while (at < end && (uint8_t)*at < 0x80)
+        at++;
+    return at;
+}
+
 bool
 text_is_utf8(struct slice text)
 {
     const char *at = text.data, *end = slice_end(text);
-    while (at < end) {
-        uint32_t point;
-        at += decode(at, end, &point);
-        if (point >= INVALID)
-            return false;
+    while ((at = skip_ascii(at, end)) < end) {
+        do {
+            uint32_t point;
+            at += decode(at, end, &point);
+            if (point >= INVALID)
+                return false;
+        } while (at < end && (uint8_t)*at >= 0x80);
     }
     return true;
 }

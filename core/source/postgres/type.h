@@ -23,6 +23,7 @@ enum pg_form {
     PG_FORM_TIMESTAMPTZ,
     PG_FORM_INTERVAL,
     PG_FORM_ARRAY,
+    PG_FORM_VECTOR, /* int2vector, oidvector: elements with spaces between */
 };
 
 struct pg_type {
@@ -30,8 +31,8 @@ struct pg_type {
     enum pg_form form;
     uint8_t family;                /* enum type_family, of the schema's column */
     char delimiter;                /* between elements of arrays of this type: , or ; */
-    const struct pg_type *element; /* of an array; else NULL */
-    const char *name;              /* as format_type prints it without modifier */
+    const struct pg_type *element; /* of an array or vector, or a domain over one; else NULL */
+    const char *name;              /* as format_type prints it, modifier -1; "" where unknown */
 };
 
 struct pg_types;
@@ -39,11 +40,12 @@ struct pg_types;
 struct pg_types *pg_types_new(void);
 void pg_types_free(struct pg_types *types);
 
-/* The type of that OID, or NULL when nobody has told of it yet. Domains are found as their base. */
+/* The type of that OID, or NULL when nobody has told of it yet. A domain is its base type under a
+ * name of its own. */
 const struct pg_type *pg_types_find(const struct pg_types *types, uint32_t oid);
 
-/* Asks the catalog about types that are not known (and what they are made of). What the catalog does
- * not know any more becomes a plain text type. `s` is any session that is not streaming. */
+/* Asks the catalog about types that are not known (and what they are made of). What the catalog
+ * does not know any more becomes a plain text type. `s` is any session that is not streaming. */
 int pg_types_load(struct pg_types *types, struct pg_session *s, const uint32_t *oids, size_t count,
                   struct error *err) must_check;
 

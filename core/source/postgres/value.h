@@ -13,9 +13,12 @@ void pg_value_cell(const struct pg_type *type, struct slice text, struct arena *
                    struct cell *out);
 
 /* An array's text, `{1,NULL,"a\"b"}` or `[0:1]={…}`, as a JSON list with each element as the native
- * JSON of its type (design.md §4); lower bounds other than 1 are dropped, as JSON has none. Appends
- * to `out`; -1 when it is no array's text. */
-int pg_value_array(const struct pg_type *element, struct slice text, struct arena *arena,
-                   struct buffer *out) must_check;
+ * JSON of its type (design.md §4), numbers with all their digits; lower bounds other than 1 are
+ * dropped, as JSON has none. Appends to `out`; -1 when it is no array's text. */
+int pg_value_array(const struct pg_type *element, struct slice text, struct buffer *out) must_check;
+
+/* The same of a vector's text, `1 2 3`. */
+int pg_value_vector(const struct pg_type *element, struct slice text,
+                    struct buffer *out) must_check;
 
 #endif

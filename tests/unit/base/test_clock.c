@@ -67,6 +67,28 @@ times_are_read_in_all_their_forms(void **state)
 }
 
 static void
+days_are_counted_in_any_year(void **state)
+{
+    static const struct {
+        int64_t year;
+        int month, day;
+        int64_t days; /* INT64_MIN: no such day */
+    } rows[] = {
+        {1970, 1, 1, 0},          {1969, 12, 31, -1},      {2000, 2, 29, 11016},
+        {0, 3, 1, -719468},       {-4712, 1, 1, -2440550}, {5874897, 12, 31, INT64_C(2145042540)},
+        {1900, 2, 29, INT64_MIN}, {-1, 2, 29, INT64_MIN},  {2026, 0, 1, INT64_MIN},
+        {2026, 13, 1, INT64_MIN}, {2026, 1, 0, INT64_MIN}, {2026, 4, 31, INT64_MIN},
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        int64_t days = INT64_MIN;
+        int rc = clock_days(rows[i].year, rows[i].month, rows[i].day, &days);
+        assert_int_equal(rc, rows[i].days == INT64_MIN ? -1 : 0);
+        assert_true(days == rows[i].days);
+    }
+}
+
+static void
 what_is_no_time_is_refused(void **state)
 {
     static const char *const rows[] = {
@@ -278,6 +300,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_print_and_read_back),
         cmocka_unit_test(times_are_read_in_all_their_forms),
+        cmocka_unit_test(days_are_counted_in_any_year),
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(a_time_may_be_said_as_long_ago),
         cmocka_unit_test(durations_are_exact),

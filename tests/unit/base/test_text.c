@@ -221,6 +221,28 @@ utf8_is_checked_strictly(void **state)
     assert_true(text_is_utf8((struct slice){NULL, 0}));
 }
 
+/* ASCII is looked at in words: whatever stands at any place of one must be seen. */
+static void
+one_wrong_byte_is_found_anywhere(void **state)
+{
+    char text[40];
+    (void)state;
+    for (size_t size = 1; size <= sizeof(text); size++) {
+        for (size_t at = 0; at < size; at++) {
+            memset(text, 'a', sizeof(text));
+            assert_true(text_is_utf8((struct slice){text, size}));
+            text[at] = '\xff';
+            assert_false(text_is_utf8((struct slice){text, size}));
+            text[at] = '\xc3';
+            assert_false(text_is_utf8((struct slice){text, size}));
+            if (at + 1 < size) {
+                text[at + 1] = '\xa9';
+                assert_true(text_is_utf8((struct slice){text, size}));
+            }
+        }
+    }
+}
+
 static void
 texts_are_cut_between_characters(void **state)
 {
@@ -346,6 +368,7 @@ main(void)
         cmocka_unit_test(globs_are_told_from_names),
         cmocka_unit_test(the_nearest_word_is_suggested),
         cmocka_unit_test(utf8_is_checked_strictly),
+        cmocka_unit_test(one_wrong_byte_is_found_anywhere),
         cmocka_unit_test(texts_are_cut_between_characters),
         cmocka_unit_test(nothing_printed_drives_a_terminal),
         cmocka_unit_test(case_changes_in_four_scripts),
