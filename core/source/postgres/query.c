@@ -95,7 +95,7 @@ has_status(const PGresult *result, unsigned statuses)
 static int
 all_results(struct pg_session *s, PGresult **kept, struct error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     *kept = NULL;
     while (next_result(s, &result, err) == 0) {
         if (!result)
