@@ -217,7 +217,7 @@ static int
 keep_schema(void *out, const struct source_table *table)
 {
     *(const struct schema **)out = table->schema;
-    return -1;
+    return 0;
 }
 
 static int
