@@ -47,7 +47,7 @@ int pg_catalog_take(const struct source_plan *plan, const PGresult *result, stru
                     struct error *err) must_check;
 
 /* Each captured table's columns as they are now, as schemas: the same ones that the stream will
- * make (relation.c); for check. Skips no table. -1 from `visit` ends. */
+ * make (relation.c); for check. -1 from `visit` ends, without error. */
 int pg_catalog_schemas(struct pg_session *s, const struct pg_tables *tables,
                        source_visit_schema *visit, void *context, struct error *err) must_check;
 

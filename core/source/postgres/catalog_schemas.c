@@ -12,6 +12,7 @@ struct drawing {
     struct arena arena;
     source_visit_schema *visit;
     void *context;
+    bool ended; /* the visitor has seen enough */
 };
 
 /* The columns that the stream sends. `keyed`: of the index that is the replica identity. */
@@ -88,8 +89,12 @@ find_key(const struct drawing *d, const struct pg_table *table, int from, int en
 {
     uint16_t place = 0;
     if (!key_fits(d, table, from, end)) {
-        for (int row = from; row < end; row++)
-            key[row - from] = pg_bool(d->rows, row, "keyed") ? ++place : 0;
+        for (int row = from; row < end; row++) {
+            struct slice name = slice_of(pg_text(d->rows, row, "attname"));
+            bool counts = pg_bool(d->rows, row, "keyed") &&
+                          source_wants_column(d->s->plan, table->name, name);
+            key[row - from] = counts ? ++place : 0;
+        }
         return;
     }
     for (size_t i = 0; i < table->key_count; i++) {
@@ -159,7 +164,8 @@ draw_table(struct drawing *d, const struct pg_table *table, int from, int end, s
         return -1;
     struct source_table found = {
         .schema = schema, .old_values = table->logs_old, .old_mend = old_mend(d, table)};
-    return d->visit(d->context, &found);
+    d->ended = d->visit(d->context, &found) != 0;
+    return 0;
 }
 
 /* The first row of a table's columns, or where it would stand. */
@@ -182,7 +188,7 @@ draw_all(struct drawing *d, const struct pg_tables *tables, struct error *err)
 {
     if (load_types(d, err) != 0)
         return -1;
-    for (size_t i = 0; i < tables->count; i++) {
+    for (size_t i = 0; i < tables->count && !d->ended; i++) {
         const struct pg_table *table = &tables->items[i];
         int from = first_row(d, table->oid), end = from;
         while (end < PQntuples(d->rows) && (uint32_t)pg_int(d->rows, end, "attrelid") == table->oid)
