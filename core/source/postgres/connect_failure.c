@@ -186,8 +186,8 @@ put_pass(struct buffer *out, const struct pg_try *try, const struct pg_answer *a
     struct stat info;
     const char *path = try->params->passfile;
     (void)answer;
-    buffer_text(out, *path ? path : "~/.pgpass");
-    if (*path && stat(path, &info) == 0 && info.st_mode & (S_IRWXG | S_IRWXO))
+    buffer_text(out, path ? path : "~/.pgpass");
+    if (path && stat(path, &info) == 0 && info.st_mode & (S_IRWXG | S_IRWXO))
         buffer_text(out, " (which is not read now, since others may read it: chmod 600)");
 }
 

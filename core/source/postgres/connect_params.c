@@ -175,42 +175,71 @@ port_is_valid(const char *port)
 {
     size_t digits = strspn(port, "0123456789");
     long number = strtol(port, NULL, 10);
-    return !*port || (digits == strlen(port) && digits <= 5 && number >= 1 && number <= 65535);
+    return digits == strlen(port) && digits <= 5 && number >= 1 && number <= 65535;
 }
 
-/* Each host with its own port or the only one, as libpq pairs them. */
+/* How many hosts the lists name, 0 when they do not match. */
+static size_t
+count_hosts(const struct source_plan *plan, const struct pg_view *view, struct error *err)
+{
+    size_t names = count_parts(pg_view_get(view, "host"));
+    size_t addresses = count_parts(pg_view_get(view, "hostaddr"));
+    size_t ports = count_parts(pg_view_get(view, "port")), hosts = names ? names : addresses;
+    if (hosts == 0)
+        hosts = 1;
+    if (addresses && addresses != hosts)
+        error_set(err, ERROR_CONFIG, "source \"%s\": %zu hosts and %zu addresses do not match",
+                  plan->name, hosts, addresses);
+    else if (ports > 1 && ports != hosts)
+        error_set(err, ERROR_CONFIG,
+                  "source \"%s\": %zu hosts and %zu ports do not match: give one port for all or "
+                  "one for each",
+                  plan->name, hosts, ports);
+    else
+        return hosts;
+    return 0;
+}
+
+/* Comma lists, each NULL once it is used up. */
+struct host_lists {
+    const char *names, *addresses, *ports;
+};
+
+/* The next host; an only port stays for all of them. */
+static struct pg_host
+take_host(struct pg_params *params, struct host_lists *lists, const struct pg_host *before)
+{
+    struct pg_host host = {.port = before ? before->port : "5432"};
+    const char *port = lists->ports ? take_part(params, &lists->ports) : "";
+    host.address = lists->addresses ? take_part(params, &lists->addresses) : "";
+    host.name = lists->names ? take_part(params, &lists->names) : "";
+    if (!*host.name)
+        host.name = host.address;
+    if (!*host.address)
+        host.address = NULL;
+    if (*port)
+        host.port = port;
+    return host;
+}
+
 static int
 split_hosts(struct pg_params *params, const struct source_plan *plan, const struct pg_view *view,
             struct error *err)
 {
-    const char *names = pg_view_get(view, "host"), *addresses = pg_view_get(view, "hostaddr");
-    const char *ports = pg_view_get(view, "port"), *port = "";
-    size_t name_count = count_parts(names), address_count = count_parts(addresses);
-    size_t port_count = count_parts(ports), count = name_count ? name_count : address_count;
-    if (count == 0)
-        count = 1;
-    if ((name_count && address_count && name_count != address_count) ||
-        (port_count > 1 && port_count != count))
-        return error_set(err, ERROR_CONFIG,
-                         "source \"%s\": %zu hosts and %zu ports do not match: give one port for "
-                         "all or one for each",
-                         plan->name, count, port_count);
-    params->hosts = arena_zero(&params->arena, count * sizeof *params->hosts);
-    params->host_count = count;
-    for (size_t i = 0; i < count; i++) {
+    struct host_lists lists = {pg_view_get(view, "host"), pg_view_get(view, "hostaddr"),
+                               pg_view_get(view, "port")};
+    params->host_count = count_hosts(plan, view, err);
+    params->hosts = arena_zero(&params->arena, params->host_count * sizeof *params->hosts);
+    for (size_t i = 0; i < params->host_count; i++) {
         struct pg_host *host = &params->hosts[i];
-        host->address = address_count ? take_part(params, &addresses) : NULL;
-        host->name = name_count ? take_part(params, &names) : host->address;
-        if (!host->name || !*host->name)
+        *host = take_host(params, &lists, i ? host - 1 : NULL);
+        if (!*host->name)
             host->name = arena_text(&params->arena, view->default_host);
-        if (ports && (i == 0 || port_count > 1))
-            port = take_part(params, &ports);
-        if (!port_is_valid(port))
+        if (!port_is_valid(host->port))
             return error_set(err, ERROR_CONFIG,
                              "source \"%s\": a port is not a number from 1 to 65535", plan->name);
-        host->port = *port ? port : "5432";
     }
-    return 0;
+    return params->host_count ? 0 : -1;
 }
 
 static int64_t
@@ -229,6 +258,8 @@ keep_view(struct pg_params *params, const struct pg_view *view)
     params->user = arena_text(arena, pg_view_get(view, "user"));
     params->database = arena_text(arena, pg_view_get(view, "dbname"));
     params->passfile = arena_text(arena, pg_view_get(view, "passfile"));
+    if (!*params->passfile)
+        params->passfile = pg_home_file(arena, ".pgpass");
     params->target = arena_text(arena, pg_view_get(view, "target_session_attrs"));
     if (!*params->database)
         params->database = params->user;

@@ -25,10 +25,11 @@ struct pg_params {
 
     struct pg_host *hosts;
     size_t host_count;
-    const char *user, *database, *passfile, *sslmode;
-    const char *target; /* target_session_attrs */
-    bool weak;          /* TLS to another machine, and weaker than verify-full */
-    int64_t timeout;    /* µs for one try */
+    const char *user, *database, *sslmode;
+    const char *passfile; /* NULL: none was given, and the user has none */
+    const char *target;   /* target_session_attrs */
+    bool weak;            /* TLS to another machine, and weaker than verify-full */
+    int64_t timeout;      /* µs for one try */
 };
 
 /* ERROR_CONFIG, never with what stands in the URL. Release it in any case. */

@@ -1,6 +1,4 @@
 #include "source/postgres/connect_tls.h"
-#include <pwd.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static const char *const modes[] = {
@@ -40,29 +38,10 @@ choose_mode(const struct pg_params *params, const struct pg_options *options,
     return remote || options->tls.ca ? "verify-full" : "prefer";
 }
 
-/* libpq asks the user's entry for the home folder, newer ones ask HOME: both are looked at. */
-static const char *
-own_root(struct arena *arena)
-{
-    struct passwd entry, *found = NULL;
-    char text[1024];
-    const char *homes[2] = {getenv("HOME")};
-    if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) == 0 && found)
-        homes[1] = entry.pw_dir;
-    for (size_t i = 0; i < countof(homes); i++) {
-        if (!homes[i] || !*homes[i])
-            continue;
-        const char *path = arena_printf(arena, "%s/.postgresql/root.crt", homes[i]);
-        if (access(path, F_OK) == 0)
-            return path;
-    }
-    return NULL;
-}
-
 static const char *
 choose_root(struct arena *arena)
 {
-    const char *root = own_root(arena);
+    const char *root = pg_home_file(arena, ".postgresql/root.crt");
     for (size_t i = 0; !root && i < countof(bundles); i++)
         if (access(bundles[i], R_OK) == 0)
             root = bundles[i];

@@ -1,5 +1,8 @@
 #include "source/postgres/connect_view.h"
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* There is no call that resolves and does not connect. So one parameter is made wrong, and libpq
  * ends after it has filled in all others. The one that is hidden by this is looked at by nobody
@@ -60,6 +63,7 @@ pg_view_open(struct pg_view *view, const struct pg_params *params, const struct 
     struct pg_params probe = *params;
     int result;
     pg_params_set(&probe, WRONG_KEYWORD, WRONG_VALUE);
+    pg_params_set(&probe, "password", "none"); /* or it reads password files, and complains */
     PGconn *conn = PQconnectStartParams(probe.keywords, probe.values, 0);
     view->options = PQconninfo(conn);
     snprintf(view->default_host, sizeof view->default_host, "%s", conn ? PQhost(conn) : "");
@@ -71,4 +75,22 @@ pg_view_open(struct pg_view *view, const struct pg_params *params, const struct 
         pg_view_close(view);
     PQfinish(conn);
     return result;
+}
+
+const char *
+pg_home_file(struct arena *arena, const char *name)
+{
+    struct passwd entry, *found = NULL;
+    char text[1024];
+    const char *homes[2] = {getenv("HOME")};
+    if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) == 0 && found)
+        homes[1] = entry.pw_dir;
+    for (size_t i = 0; i < countof(homes); i++) {
+        if (!homes[i] || !*homes[i])
+            continue;
+        const char *path = arena_printf(arena, "%s/%s", homes[i], name);
+        if (access(path, F_OK) == 0)
+            return path;
+    }
+    return NULL;
 }

@@ -16,4 +16,8 @@ int pg_view_open(struct pg_view *view, const struct pg_params *params,
 void pg_view_close(struct pg_view *view);
 const char *pg_view_get(const struct pg_view *view, const char *keyword); /* "" if not set */
 
+/* The user's own file of that name if it is there, else NULL. libpq asks the user's entry for the
+ * home folder, newer ones ask HOME: both are looked at. */
+const char *pg_home_file(struct arena *arena, const char *name);
+
 #endif
