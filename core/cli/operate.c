@@ -127,7 +127,7 @@ cli_operate(struct cli *cli, struct error *err)
         return cli_ask(cli, c->operation, print_json, NULL, err);
     columns_init(&listing, c->columns, c->column_count);
     int result = cli_ask(cli, c->operation, add_to_table, &listing, err);
-    if (result == 0)
+    if (result == 0 || listing.count) /* what was done before a failure was done */
         columns_print(&listing, stdout);
     columns_release(&listing);
     return result;

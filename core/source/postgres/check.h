@@ -11,7 +11,6 @@ int pg_check(const struct source_plan *plan, const struct source_report *report,
 int pg_check_schemas(const struct source_plan *plan, source_visit_schema *visit, void *context,
                      struct error *err) must_check;
 int pg_installed(const struct source_plan *plan, enum source_install what, const char *table,
-                 bool print_only, const struct source_report *report,
-                 struct error *err) must_check;
+                 bool print_only, const struct source_report *report, struct error *err) must_check;
 
 #endif

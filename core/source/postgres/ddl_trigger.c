@@ -1,15 +1,14 @@
 #include "source/postgres/ddl_trigger.h"
 #include <stdio.h>
 #include "base/hash.h"
-#include "source/postgres/publication.h"
 #include "source/postgres/quote.h"
 
 #define SETTING "search_path=pg_catalog, pg_temp"
 
-/* Runs as whoever changes the table, with nobody's names but the system's, and may fail by no means:
- * what goes wrong in it is a line in the server's log. Every permanent table is told of, a partition
- * as its root; the reader knows which it captures. The content is bytes, since that of a logical
- * message is never converted from the database's encoding. */
+/* Runs as whoever changes the table, with nobody's names but the system's, and may fail by no
+ * means: what goes wrong in it is a line in the server's log. Every permanent table is told of, a
+ * partition as its root; the reader knows which it captures. The content is bytes, since that of a
+ * logical message is never converted from the database's encoding. */
 static const char body[] =
     "\n"
     "DECLARE\n"
@@ -81,12 +80,22 @@ name_trigger(const char *base, const char *suffix, char out[PG_NAME])
                  suffix);
 }
 
+void
+pg_ddl_trigger_schema(const struct source_plan *plan, char out[PG_NAME])
+{
+    struct pg_options options = *(const struct pg_options *)plan->options;
+    struct source_plan own = *plan;
+    options.publication = NULL; /* somebody else's name is none of ours */
+    own.options = &options;
+    pg_publication_name(&own, false, out);
+}
+
 static void
 begin_planning(struct planning *p, struct pg_session *s, struct error *err)
 {
     p->s = s;
     p->err = err;
-    pg_publication_name(s->plan, false, p->base);
+    pg_ddl_trigger_schema(s->plan, p->base);
     buffer_init(&p->sql, 1 << 16);
 }
 
@@ -211,8 +220,7 @@ plan_trigger(struct planning *p, const struct trigger *t)
 }
 
 int
-pg_ddl_trigger_plan(struct pg_session *s, int (*each)(void *context, const char *sql),
-                    void *context, struct error *err)
+pg_ddl_trigger_plan(struct pg_session *s, pg_statement *each, void *context, struct error *err)
 {
     struct planning p = {.each = each, .context = context};
     begin_planning(&p, s, err);
@@ -271,8 +279,7 @@ remove_function(struct planning *p)
 }
 
 int
-pg_ddl_trigger_remove(struct pg_session *s, int (*each)(void *context, const char *sql),
-                      void *context, struct error *err)
+pg_ddl_trigger_remove(struct pg_session *s, pg_statement *each, void *context, struct error *err)
 {
     struct planning p = {.each = each, .context = context};
     int result = 0;
