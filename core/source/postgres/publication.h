@@ -48,7 +48,7 @@ int pg_publication_plan(struct pg_session *s, const struct pg_tables *tables, pg
                         void *context, struct error *err) must_check;
 
 /* Runs them. DENIED names table, right, and the GRANT or ALTER … OWNER that mends it; tables that
- * the user does not own are left out with a warning in the log (at each call), and named, when
+ * the user does not own are left out with a warning in the log (once a list), and named, when
  * others remain. On a standby nothing can be altered: ERROR_MISSING when something should be, with
  * the first statement as hint. BUSY when a table stays locked for 3 s. *changed: something was
  * altered (new tables appear in the stream from here on). A publication that had to be made moves

@@ -1,8 +1,10 @@
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "source/postgres/publication_plan.h"
 #include "source/postgres/quote.h"
 #include "source/postgres/slot.h"
+#include "source/postgres/state.h"
 
 /* The publication that a statement of ours names, with its quotes: it holds no spaces. */
 static struct slice
@@ -107,7 +109,7 @@ run_all(struct pg_session *s, const struct pg_statements *statements, const char
     struct error ignored = {0};
     int result = pg_run(s, "prepare the session", settings_sql, err);
     for (size_t i = 0; result == 0 && i < statements->count; i++) {
-        log_debug(component, "%s", statements->items[i]);
+        log_info(component, "altering the database: %s", statements->items[i]);
         result = run_one(s, statements->items[i], err);
     }
     if (result == 0 && statements->creates)
@@ -115,6 +117,19 @@ run_all(struct pg_session *s, const struct pg_statements *statements, const char
     if (pg_run(s, "reset the session", reset_sql, &ignored) != 0 && result == 0)
         log_failure(LOG_DEBUG, component, &ignored);
     return result;
+}
+
+/* A running source asks every few seconds: a list is told once. */
+static bool
+was_told(struct pg_session *s, struct slice names)
+{
+    struct pg_state *state = s->source ? s->source->state : NULL;
+    if (!state)
+        return false;
+    uint64_t digest = hash64(names.data, names.size);
+    bool told = state->left_out == digest;
+    state->left_out = digest;
+    return told;
 }
 
 static int
@@ -126,6 +141,8 @@ check_left_out(struct pg_session *s, struct pg_statements *statements, const cha
     struct slice names = text_truncate(buffer_view(&statements->left_out), 400);
     const char *more = names.size < statements->left_out.size ? " …" : "";
     if (statements->published) {
+        if (was_told(s, buffer_view(&statements->left_out)))
+            return 0;
         log_warning(component,
                     "not captured, since \"%s\" does not own them: %.*s%s (for each, its owner or a"
                     " superuser runs what this is for the first: %s)",

@@ -25,6 +25,7 @@ struct pg_state {
     uint64_t given;                 /* the confirm LSN of the newest position that was given away */
     bool reopen; /* the transaction under way is read with older options: open anew after it */
     int64_t beaten_at; /* clock_mono of the last heartbeat */
+    uint64_t left_out; /* digest of the tables that were last said not to be captured */
 };
 
 /* The bytes of `at`, on loan until the next call. */
