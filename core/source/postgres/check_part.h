@@ -60,6 +60,9 @@ pg_check_part pg_check_server, pg_check_rights, pg_check_room;    /* check_serve
 pg_check_part pg_check_patterns, pg_check_tables;                 /* check_table.c */
 pg_check_part pg_check_publications, pg_check_slot, pg_check_ddl; /* check_slot.c */
 
+/* CREATE PUBLICATION of every captured table, as their owner would run it. check_slot.c */
+const char *pg_check_creation(struct pg_checking *c, const char *name);
+
 /* One finding. Texts are made in `arena`. */
 void pg_check_say(struct pg_checking *c, enum check_level level, const char *what,
                   const char *mend);

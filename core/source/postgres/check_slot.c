@@ -48,9 +48,8 @@ pg_check_names(struct pg_checking *c, struct error *err)
 
 /* --- publications --- */
 
-/* The named one with every captured table, as its owner would make it. */
-static const char *
-creation(struct pg_checking *c, const char *name)
+const char *
+pg_check_creation(struct pg_checking *c, const char *name)
 {
     struct buffer sql;
     buffer_init(&sql, 1 << 20);
@@ -85,7 +84,7 @@ check_named(struct pg_checking *c, const struct pg_published *p)
                                   "publication \"%s\", which the source names, does not"
                                   " exist",
                                   p->name),
-                     creation(c, p->name));
+                     pg_check_creation(c, p->name));
         return;
     }
     if (!p->whole)

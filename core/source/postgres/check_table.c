@@ -254,10 +254,8 @@ owner_statement(struct pg_checking *c, const struct pg_table *table, const char 
                             "GRANT %s TO %s; -- or let the owner make a publication, and name it in"
                             " `publication`",
                             pg_check_name(c, is->owner), pg_check_name(c, c->facts.user));
-    return arena_printf(&c->arena,
-                        "CREATE PUBLICATION tidegate FOR TABLE %s WITH (publish_via_partition_root"
-                        " = true); -- and publication = \"tidegate\" in the source",
-                        name);
+    return arena_printf(&c->arena, "%s -- and publication = \"tidegate\" in the source",
+                        pg_check_creation(c, "tidegate"));
 }
 
 static void
