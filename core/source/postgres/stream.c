@@ -1,4 +1,6 @@
 #include "source/postgres/stream.h"
+#include <poll.h>
+#include <unistd.h>
 #include "source/postgres/quote.h"
 #include "source/postgres/query.h"
 #include "source/postgres/state.h"
@@ -6,6 +8,10 @@
 #define STATUS_EVERY (10 * CLOCK_SECOND)
 #define TELL_EVERY   (CLOCK_SECOND / 50) /* at most so often that something was confirmed */
 #define LOOK_EVERY   64                  /* messages between looks at the clock */
+#define LARGE        64                  /* a transaction of more items comes in bulk … */
+#define GATHER       200 /* … and is read in larger pieces after a pause of so many µs */
+#define READ_WAIT    (CLOCK_SECOND / 100)
+#define STALL        (CLOCK_SECOND / 5) /* in mid-transaction: the server has come to a halt */
 
 /* A server from 18 on only warns, ahead of what follows. */
 static void
@@ -141,39 +147,62 @@ fill(struct pg_stream *stream, unsigned *empty, bool *more, struct error *err)
     return 0;
 }
 
+/* The rest of a transaction is on its way: nothing of it is worth handing over before. The server
+ * sends each row by itself, so in bulk it costs less to let some gather. False: it has stalled. */
+static bool
+rest_comes(const struct pg_state *state, int64_t *stalled_at)
+{
+    int64_t now = clock_mono();
+    if (!state->transaction.open)
+        return false;
+    if (*stalled_at == 0)
+        *stalled_at = now + STALL;
+    if (state->transaction.ordinal > LARGE)
+        usleep(GATHER);
+    struct pollfd fd = {.fd = PQsocket(state->stream.session.conn), .events = POLLIN};
+    return poll(&fd, 1, (int)(READ_WAIT / 1000)) > 0 || now < *stalled_at;
+}
+
+static int
+take_next(struct source_context *context, char *bytes, int size, struct error *err)
+{
+    struct pg_stream *stream = &((struct pg_state *)context->state)->stream;
+    if (stream->missed) {
+        if (size > 0)
+            PQfreemem(bytes);
+        return lost_publication(stream, err);
+    }
+    return size < 0 ? ended(stream, size, err) : take_frame(context, bytes, (size_t)size, err);
+}
+
 int
 pg_stream_read(struct source_context *context, int64_t limit, bool *idle, struct error *err)
 {
     struct pg_state *state = context->state;
     struct pg_stream *stream = &state->stream;
-    int64_t end = clock_mono() + limit;
+    int64_t end = clock_mono() + limit, stalled_at = 0;
     unsigned empty = 0, count = 0;
+    bool more = true;
     *idle = false;
-    for (;;) {
-        char *bytes;
+    while (++count % LOOK_EVERY || clock_mono() < end) {
+        char *bytes = NULL;
         int size = PQgetCopyData(stream->session.conn, &bytes, 1);
-        if (stream->missed) {
-            if (size > 0)
-                PQfreemem(bytes);
-            return lost_publication(stream, err);
-        }
-        if (size < 0)
-            return ended(stream, size, err);
-        if (size == 0) {
-            bool more;
-            if (fill(stream, &empty, &more, err) != 0)
+        if (size != 0) {
+            if (take_next(context, bytes, size, err) != 0)
                 return -1;
-            *idle = !more;
-            if (!more)
+            empty = 0;
+            if (state->reopen && !state->transaction.open && !state->half)
                 return 0;
             continue;
         }
-        empty = 0;
-        if (take_frame(context, bytes, (size_t)size, err) != 0)
+        if (fill(stream, &empty, &more, err) != 0)
             return -1;
-        if (state->reopen && !state->transaction.open && !state->half)
+        if (more)
+            continue;
+        *idle = !rest_comes(state, &stalled_at);
+        if (*idle || clock_mono() >= end)
             return 0;
-        if (++count % LOOK_EVERY == 0 && clock_mono() > end)
-            return 0;
+        empty = 0;
     }
+    return 0;
 }
