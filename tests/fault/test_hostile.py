@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import verify  # noqa: E402
 from harness.rig import Rig, main  # noqa: E402
-from harness.sources.sqlite import HOSTILE, HOSTILE_COLUMN  # noqa: E402
+from harness.sources.base import HOSTILE, HOSTILE_COLUMN  # noqa: E402
 
 # What no terminal may get from us: control characters but line feed, C1, and in plain text those that
 # turn its direction. JSON keeps the latter as they are, since programs read it.
@@ -27,11 +27,11 @@ def check_terminal(problems, what, raw, forbidden=DIRECTION):
 def script(rig):
     """Every value into the text, and the whole event beside it."""
     rig.workspace.write("scripts/hostile.lua", """
-rule("terminal", { on = "shop:main.*", notify = "terminal",
+rule("terminal", { on = "shop:%s", notify = "terminal",
   message = "{{operation}} {{table_name}}" })
-rule("values", { on = "shop:main.plain", notify = "terminal", message = "{{id}}: {{name}} {{n}} {{data}}" })
-rule("values-out", { on = "shop:main.plain", notify = "texts", message = "{{id}}: {{name}} {{n}} {{data}}" })
-""")
+rule("values", { on = "shop:%s", notify = "terminal", message = "{{id}}: {{name}} {{n}} {{data}}" })
+rule("values-out", { on = "shop:%s", notify = "texts", message = "{{id}}: {{name}} {{n}} {{data}}" })
+""" % tuple(map(rig.source.pattern, ("*", "plain", "plain"))))
 
 
 def configure(rig):
@@ -53,12 +53,12 @@ def check_commands(rig, problems):
 
 def check_hostile_table(rig, problems):
     """Its own rows by name, as a user would ask for them."""
-    events = rig.workspace.events("--table", "main." + re.sub(r"([*?\[\]\\])", r"\\\1", HOSTILE))
+    events = rig.workspace.events("--table", rig.source.pattern("") + re.sub(r"([*?\[\]\\])", r"\\\1", HOSTILE))
     columns = {"id'", "select", HOSTILE_COLUMN}
     if not events:
         problems.append("no event of the hostile table was found by its name")
     for event in events:
-        if event["table"] != HOSTILE or set((event["new"] or event["old"])) != columns:
+        if event["table"] != HOSTILE or event["op"] != "truncate" and set((event["new"] or event["old"])) != columns:
             problems.append("hostile table: %s" % verify.short(event))
             break
 
@@ -69,6 +69,7 @@ def removed(rig, problems):
     done = rig.workspace.run("triggers", "shop", "remove")
     if done.returncode != 0:
         problems.append("triggers remove: exit %d: %s" % (done.returncode, done.stderr[-300:]))
+    problems += ["still there: %s" % left for left in rig.source.left_behind()]
 
 
 def test(arguments):

@@ -124,7 +124,7 @@ def tells(problem):
 
 def test(arguments):
     problems = []
-    names = [arguments.only] if arguments.only else list(SCENARIOS)
+    names = arguments.only.split(",") if arguments.only else list(SCENARIOS)
     for scenario in dict.fromkeys(SCENARIOS[name] for name in names):
         problems += ["%s, without sabotage: %s" % (scenario.__name__, p) for p in run(arguments, scenario, None)]
     for name in names:

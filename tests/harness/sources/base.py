@@ -58,6 +58,10 @@ class Source:
         """How much the database keeps for Tidegate; used where old history must be gone."""
         raise NotImplementedError
 
+    def left_behind(self):
+        """Names of what Tidegate made in the database and should have removed."""
+        raise NotImplementedError
+
     def kill_server(self):
         """kill -9 and start again. False: there is no server."""
         return False

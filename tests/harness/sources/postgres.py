@@ -157,9 +157,11 @@ class Source(base.Source):
         with self.admin() as db:
             return {row[0] for row in db.execute("SELECT name FROM harness_tx")}
 
-    def slots(self):
+    def left_behind(self):
         with self.admin() as db:
-            return [row[0] for row in db.execute("SELECT slot_name FROM pg_replication_slots WHERE NOT temporary")]
+            return [row[0] for row in db.execute(
+                "SELECT 'slot ' || slot_name FROM pg_replication_slots UNION ALL SELECT 'publication ' || pubname"
+                " FROM pg_publication UNION ALL SELECT 'event trigger ' || evtname FROM pg_event_trigger")]
 
     def unread_rows(self):
         """How many pieces of about a row's size the slot still keeps; what the server itself writes

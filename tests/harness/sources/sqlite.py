@@ -85,6 +85,12 @@ class Source(base.Source):
         db.close()
         return count
 
+    def left_behind(self):
+        db = connect(self.path)
+        found = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE name GLOB '_tidegate*'")]
+        db.close()
+        return found
+
 
 class Writer(base.Writer):
     def connect(self, words):
