@@ -7,13 +7,14 @@
 /* What a byte of a string asks for: 0 goes out as it is, 'u' as \u00XX, 'm' begins a multibyte
  * character, any other value stands after a backslash. */
 static const char escapes[256] = {
-    ['\0'] = 'u',   ['\x01'] = 'u', ['\x02'] = 'u', ['\x03'] = 'u', ['\x04'] = 'u',
-    ['\x05'] = 'u', ['\x06'] = 'u', ['\a'] = 'u',   ['\b'] = 'b',   ['\t'] = 't',
-    ['\n'] = 'n',   ['\v'] = 'u',   ['\f'] = 'f',   ['\r'] = 'r',   ['\x0e'] = 'u',
-    ['\x0f'] = 'u', ['\x10'] = 'u', ['\x11'] = 'u', ['\x12'] = 'u', ['\x13'] = 'u',
-    ['\x14'] = 'u', ['\x15'] = 'u', ['\x16'] = 'u', ['\x17'] = 'u', ['\x18'] = 'u',
-    ['\x19'] = 'u', ['\x1a'] = 'u', ['\x1b'] = 'u', ['\x1c'] = 'u', ['\x1d'] = 'u',
-    ['\x1e'] = 'u', ['\x1f'] = 'u', ['"'] = '"',    ['\\'] = '\\',  [0x80 ... 0xff] = 'm',
+    ['\0'] = 'u',          ['\x01'] = 'u', ['\x02'] = 'u', ['\x03'] = 'u', ['\x04'] = 'u',
+    ['\x05'] = 'u',        ['\x06'] = 'u', ['\a'] = 'u',   ['\b'] = 'b',   ['\t'] = 't',
+    ['\n'] = 'n',          ['\v'] = 'u',   ['\f'] = 'f',   ['\r'] = 'r',   ['\x0e'] = 'u',
+    ['\x0f'] = 'u',        ['\x10'] = 'u', ['\x11'] = 'u', ['\x12'] = 'u', ['\x13'] = 'u',
+    ['\x14'] = 'u',        ['\x15'] = 'u', ['\x16'] = 'u', ['\x17'] = 'u', ['\x18'] = 'u',
+    ['\x19'] = 'u',        ['\x1a'] = 'u', ['\x1b'] = 'u', ['\x1c'] = 'u', ['\x1d'] = 'u',
+    ['\x1e'] = 'u',        ['\x1f'] = 'u', ['"'] = '"',    ['\\'] = '\\',  ['\x7f'] = 'u',
+    [0x80 ... 0xff] = 'm',
 };
 
 static const char hex[] = "0123456789abcdef";
@@ -49,6 +50,20 @@ character_size(const uint8_t *at, size_t left)
     return size;
 }
 
+static void
+write_code(struct buffer *out, uint8_t code)
+{
+    char text[6] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
+    buffer_append(out, text, sizeof(text));
+}
+
+/* U+0080 to U+009F: a terminal takes them as commands, so they never go out as they are. */
+static bool
+is_c1(const char *at, size_t size)
+{
+    return size == 2 && (uint8_t)at[0] == 0xc2 && (uint8_t)at[1] < 0xa0;
+}
+
 /* Appends what the special byte at `at` asks for; returns how many bytes of the text it took. */
 static size_t
 write_special(struct buffer *out, const char *at, size_t left)
@@ -57,12 +72,15 @@ write_special(struct buffer *out, const char *at, size_t left)
     char kind = escapes[byte];
     if (kind == 'm') {
         size_t size = character_size((const uint8_t *)at, left);
+        if (is_c1(at, size)) {
+            write_code(out, (uint8_t)at[1]);
+            return size;
+        }
         buffer_append(out, size ? at : "\xef\xbf\xbd", size ? size : 3);
         return size ? size : 1;
     }
     if (kind == 'u') {
-        char text[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-        buffer_append(out, text, sizeof(text));
+        write_code(out, byte);
     } else {
         char text[2] = {'\\', kind};
         buffer_append(out, text, sizeof(text));

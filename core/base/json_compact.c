@@ -99,16 +99,35 @@ take_escape(struct compactor *c)
     return true;
 }
 
+/* DEL and U+0080 to U+009F, which terminals take as commands, become escapes as in json_inside. */
+static void
+copy_tame(struct buffer *out, struct slice text)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        bool c1 = byte == 0xc2 && (unsigned char)text.data[i + 1] < 0xa0;
+        if (!c1 && byte != 0x7f)
+            continue;
+        buffer_append(out, text.data + from, i - from);
+        i += c1;
+        buffer_printf(out, "\\u00%02x", (unsigned char)text.data[i]);
+        from = i + 1;
+    }
+    buffer_append(out, text.data + from, text.size - from);
+}
+
 static bool
 take_string(struct compactor *c)
 {
     const char *from = c->at++;
-    bool ascii = true;
+    bool ascii = true, tame = true;
     while (c->at < c->end && *c->at != '"') {
         unsigned char byte = (unsigned char)*c->at;
         if (byte < 0x20)
             return fail(c, "control character in a string");
         ascii = ascii && byte < 0x80;
+        tame = tame && byte != 0x7f && byte != 0xc2;
         if (byte != '\\')
             c->at++;
         else if (!take_escape(c))
@@ -121,7 +140,10 @@ take_string(struct compactor *c)
         c->at = from;
         return fail(c, "invalid UTF-8 in a string");
     }
-    buffer_slice(c->out, text);
+    if (tame)
+        buffer_slice(c->out, text);
+    else
+        copy_tame(c->out, text);
     return true;
 }
 

@@ -83,6 +83,7 @@ struct source_driver {
     size_t options_size; /* of the struct that the options fill */
     size_t state_size;
     bool has_transactions; /* e.tx is set; on_commit is possible */
+    bool by_log, by_trigger; /* values of `capture` that it can do */
 
     source_open *open;
     source_next *next;

@@ -150,9 +150,28 @@ source_wants_column(const struct source_plan *plan, struct slice table, struct s
     return true;
 }
 
+static int
+check_capture(const struct source_plan *plan, struct error *err)
+{
+    const struct source_driver *driver = plan->driver;
+    if (plan->common.capture == SOURCE_BY_LOG && !driver->by_log) {
+        error_set(err, ERROR_CONFIG, "source \"%s\": %s has no log of changes to read", plan->name,
+                  driver->name);
+        return error_hint(err, "remove capture = \"log\": capture is by triggers here");
+    }
+    if (plan->common.capture == SOURCE_BY_TRIGGER && !driver->by_trigger) {
+        error_set(err, ERROR_REFUSED, "source \"%s\": capture = \"trigger\" of %s is not built yet",
+                  plan->name, driver->name);
+        return error_hint(err, "remove it: capture is by the database's log here");
+    }
+    return 0;
+}
+
 int
 source_plan_check(const struct source_plan *plan, struct error *err)
 {
+    if (check_capture(plan, err) != 0)
+        return -1;
     if (plan->common.on_lost == SOURCE_RESNAPSHOT) {
         error_set(err, ERROR_REFUSED, "on_lost = \"resnapshot\" of source \"%s\" is not built yet",
                   plan->name);

@@ -121,6 +121,17 @@ check_settings(struct pg_session *s, struct error *err)
     return pg_run(s, "set the formats of texts", SET_FORMATS, err);
 }
 
+/* A database without an encoding holds any bytes. Asked for UTF-8, its server refuses a text that is
+ * none, and with it the stream for good: it shall send what it has. */
+static int
+check_encoding(struct pg_session *s, struct error *err)
+{
+    const char *encoding = PQparameterStatus(s->conn, "server_encoding");
+    if (!encoding || strcmp(encoding, "SQL_ASCII") != 0)
+        return 0;
+    return pg_run(s, "set the encoding", "SET client_encoding = SQL_ASCII", err);
+}
+
 static int
 try_address(struct pg_session *s, const struct pg_try *try, const char *address, struct error *err)
 {

@@ -51,14 +51,16 @@ check_tls(const struct source_plan *plan, struct error *err)
     const struct pg_tls *tls = &((const struct pg_options *)plan->options)->tls;
     bool off = tls->mode == PG_TLS_OFF, unverified = tls->mode == PG_TLS_UNVERIFIED;
     if ((off && (tls->ca || tls->cert || tls->key || tls->crl)) ||
-        (unverified && (tls->ca || tls->crl)))
-        return error_set(err, ERROR_CONFIG,
-                         "source \"%s\": tls.mode = \"%s\" has no use for the files beside it: "
-                         "leave out one or the other",
-                         plan->name, off ? "off" : "unverified");
-    if (tls->key && !tls->cert)
-        return error_set(err, ERROR_CONFIG, "source \"%s\": tls.key needs tls.cert", plan->name);
-    return 0;
+        (unverified && (tls->ca || tls->crl))) {
+        error_set(err, ERROR_CONFIG,
+                  "source \"%s\": tls.mode = \"%s\" has no use for the files beside it", plan->name,
+                  off ? "off" : "unverified");
+        return error_hint(err, "leave out `mode`, which then verifies, or the files");
+    }
+    if (!tls->key || tls->cert)
+        return 0;
+    error_set(err, ERROR_CONFIG, "source \"%s\": tls.key needs tls.cert", plan->name);
+    return error_hint(err, "tls = { cert = \"…\", key = \"…\" }");
 }
 
 static int

@@ -191,12 +191,13 @@ count_hosts(const struct source_plan *plan, const struct pg_view *view, struct e
         error_set(err, ERROR_CONFIG, "source \"%s\": %zu hosts and %zu addresses do not match",
                   plan->name, hosts, addresses);
     else if (ports > 1 && ports != hosts)
-        error_set(err, ERROR_CONFIG,
-                  "source \"%s\": %zu hosts and %zu ports do not match: give one port for all or "
-                  "one for each",
+        error_set(err, ERROR_CONFIG, "source \"%s\": %zu hosts and %zu ports do not match",
                   plan->name, hosts, ports);
     else
         return hosts;
+    error_hint(err, addresses && addresses != hosts ? "give one `hostaddr` for each host"
+                                                    : "give one port for all hosts, or one for "
+                                                      "each");
     return 0;
 }
 
@@ -235,9 +236,11 @@ split_hosts(struct pg_params *params, const struct source_plan *plan, const stru
         *host = take_host(params, &lists, i ? host - 1 : NULL);
         if (!*host->name)
             host->name = arena_text(&params->arena, view->default_host);
-        if (!port_is_valid(host->port))
-            return error_set(err, ERROR_CONFIG,
-                             "source \"%s\": a port is not a number from 1 to 65535", plan->name);
+        if (port_is_valid(host->port))
+            continue;
+        error_set(err, ERROR_CONFIG, "source \"%s\": a port is not a number from 1 to 65535",
+                  plan->name);
+        return error_hint(err, "correct `port`, or the number behind the host in `url`");
     }
     return params->host_count ? 0 : -1;
 }

@@ -393,6 +393,7 @@ const struct source_driver postgres_source = {
     .options_size = sizeof(struct pg_options),
     .state_size = sizeof(struct pg_state),
     .has_transactions = true,
+    .by_log = true,
     .open = driver_open,
     .next = driver_next,
     .waits = driver_waits,

@@ -54,11 +54,6 @@ open_file(const struct source_plan *plan, sqlite3 **db, struct error *err)
 {
     const struct sqlite_options *options = plan->options;
     *db = NULL;
-    if (plan->common.capture == SOURCE_BY_LOG) {
-        error_set(err, ERROR_CONFIG, "source \"%s\": SQLite has no log of changes to read",
-                  plan->name);
-        return error_hint(err, "remove capture = \"log\": capture is by triggers here");
-    }
     if (check_file(plan, options->path, err) != 0)
         return -1;
     int code =

@@ -257,6 +257,7 @@ const struct source_driver sqlite_source = {
     .options_size = sizeof(struct sqlite_options),
     .state_size = sizeof(struct state),
     .has_transactions = false,
+    .by_trigger = true,
     .open = driver_open,
     .next = driver_next,
     .waits = driver_waits,

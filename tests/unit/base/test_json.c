@@ -34,7 +34,8 @@ test_string_escapes(void **state)
         {"\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\""},                 /* overlong */
         {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""}, /* surrogate */
         {"\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
-        {"</script>\x7f", "\"</script>\x7f\""},
+        {"</script>\x7f", "\"</script>\\u007f\""},
+        {"\xc2\x80\xc2\x9b\xc2\xa0", "\"\\u0080\\u009b\xc2\xa0\""},
     };
     (void)state;
     for (size_t i = 0; i < countof(rows); i++) {
@@ -99,6 +100,7 @@ static const struct {
     {"\"a\\u00e9\\ud83d\\ude00 \\/ \\n\"", "\"a\\u00e9\\ud83d\\ude00 \\/ \\n\""},
     {"[[[]],[{}],{\"a\":[true,false]}]", "[[[]],[{}],{\"a\":[true,false]}]"},
     {"{\"\":\" spaces  stay \"}", "{\"\":\" spaces  stay \"}"},
+    {"\"a\x7f\xc2\x9b\xc2\xa0\"", "\"a\\u007f\\u009b\xc2\xa0\""},
     {"", NULL},
     {" ", NULL},
     {"nul", NULL},

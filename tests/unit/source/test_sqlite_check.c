@@ -112,12 +112,6 @@ make_corrupt(struct sqlite_fixture *f)
     write_over(f, 100, "\xde\xad\xbe\xef");
 }
 
-static void
-make_log_capture(struct sqlite_fixture *f)
-{
-    f->plan.common.capture = SOURCE_BY_LOG;
-}
-
 static const struct {
     void (*make)(struct sqlite_fixture *f);
     enum error_class class;
@@ -128,7 +122,6 @@ static const struct {
     {make_folder, ERROR_CONFIG, SOURCE_FAILED, "is not a file", "must name a SQLite database"},
     {make_text, ERROR_DATA, SOURCE_FAILED, "shop.db", "SQLite 3 database that is not encrypted"},
     {make_corrupt, ERROR_CORRUPT, SOURCE_FAILED, "shop.db", "integrity_check"},
-    {make_log_capture, ERROR_CONFIG, SOURCE_FAILED, "has no log of changes", "by triggers"},
 };
 
 static void
@@ -159,6 +152,21 @@ test_files_that_cannot_be_captured(void **state)
         rmdir(f.path);
         sqlite_fixture_close(&f);
     }
+}
+
+static void
+test_capture_by_log_is_refused(void **state)
+{
+    struct sqlite_fixture f;
+    struct error err = {0};
+    (void)state;
+    sqlite_fixture_open(&f, "delete");
+    f.plan.common.capture = SOURCE_BY_LOG;
+    assert_int_equal(source_plan_check(&f.plan, &err), -1);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "has no log of changes"));
+    assert_non_null(strstr(err.hint, "by triggers"));
+    sqlite_fixture_close(&f);
 }
 
 /* Rights do not bind root, so a child looks that has given them up. */
@@ -403,6 +411,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files_that_cannot_be_captured),
+        cmocka_unit_test(test_capture_by_log_is_refused),
         cmocka_unit_test(test_files_without_rights),
         cmocka_unit_test(test_locked),
         cmocka_unit_test(test_tables_that_need_a_word),
