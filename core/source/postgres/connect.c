@@ -121,8 +121,8 @@ check_settings(struct pg_session *s, struct error *err)
     return pg_run(s, "set the formats of texts", SET_FORMATS, err);
 }
 
-/* A database without an encoding holds any bytes. Asked for UTF-8, its server refuses a text that is
- * none, and with it the stream for good: it shall send what it has. */
+/* A database without an encoding holds any bytes. Asked for UTF-8, its server refuses a text that
+ * is none, and with it the stream for good: it shall send what it has. */
 static int
 check_encoding(struct pg_session *s, struct error *err)
 {
@@ -144,7 +144,8 @@ try_address(struct pg_session *s, const struct pg_try *try, const char *address,
         return error_set(err, ERROR_FULL, "source \"%s\": libpq has no memory", s->plan->name);
     PQsetErrorVerbosity(s->conn, PQERRORS_VERBOSE);
     PQsetNoticeReceiver(s->conn, keep_notice, (void *)(uintptr_t)s->plan->name);
-    if (follow(s, try, err) == 0 && check_version(s, err) == 0 && check_settings(s, err) == 0)
+    if (follow(s, try, err) == 0 && check_version(s, err) == 0 && check_settings(s, err) == 0 &&
+        check_encoding(s, err) == 0)
         return 0;
     pg_session_close(s);
     return -1;
