@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""test_SOURCE_NAME.py is a link to this: it runs test_NAME.py with --source SOURCE."""
+"""Links to this are tests: test_SOURCE_NAME.py runs test_NAME.py with --source SOURCE, and
+test_SOURCE_NAME_VERSION.py runs test_SOURCE_NAME.py on that version of the server."""
 import os
+import re
 import sys
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -11,6 +13,7 @@ MORE = {
     "two": ["--second", "sqlite"],
 }
 
-_, source, name = os.path.basename(sys.argv[0])[:-len(".py")].split("_", 2)
-script = os.path.join(FOLDER, "test_%s.py" % name)
-os.execv(sys.executable, [sys.executable, script, "--source", source] + MORE.get(name, []) + sys.argv[1:])
+source, name, version = re.fullmatch(r"test_([a-z]+)_([a-z_]+?)(?:_(\d+))?\.py", os.path.basename(sys.argv[0])).groups()
+script = "test_%s_%s.py" % (source, name) if version else "test_%s.py" % name
+words = ["--source", source] + MORE.get(name, []) + (["--version", version, "--rounds", "60"] if version else [])
+os.execv(sys.executable, [sys.executable, os.path.join(FOLDER, script)] + words + sys.argv[1:])

@@ -41,6 +41,12 @@ def wait_until(condition, seconds, step=0.01):
         time.sleep(step)
 
 
+def knows_source(driver):
+    """Was the binary built with it?"""
+    said = subprocess.run([BINARY, "version"], env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    return any(line.split()[:1] == ["sources"] and driver in line.split() for line in said.decode().splitlines())
+
+
 def fold_event(event):
     for image in ("new", "old"):
         event[image] = ledger.fold(event.get(image))

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from . import sources, verify
-from .daemon import Failed, Workspace, wait_until
+from .daemon import BINARY, Failed, Workspace, knows_source, wait_until
 from .pq import Unavailable
 from .receiver import Receiver
 
@@ -18,6 +18,8 @@ SEED = 20240917
 
 class Rig:
     def __init__(self, seed, source="sqlite", mode=None, folder=None):
+        if not knows_source(source):
+            raise Unavailable("%s was built without the source %s" % (BINARY, source))
         self.seed = seed
         self.random = random.Random("rig/%s" % seed)
         self.folder = folder or tempfile.mkdtemp(prefix="tg-", dir=os.environ.get("TMPDIR"))
