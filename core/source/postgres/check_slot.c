@@ -294,7 +294,9 @@ pg_check_slot(struct pg_checking *c, struct error *err)
         return 0;
     }
     if (pg_slot_refuse(&idle, c->slot_name, &other) != 0) {
-        pg_check_say_error(c, &other);
+        pg_check_say(c, CHECK_ERROR, other.message,
+                     arena_printf(&c->arena, "%s -- in database \"%s\"; or name another `slot`",
+                                  drop_slot(c), c->slot.database));
         return 0;
     }
     if (c->slot.invalid[0] || !c->slot.confirmed) {
