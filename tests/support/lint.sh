@@ -33,7 +33,7 @@ while IFS=: read -r file line include; do
 done < <(grep -n '^#include "' -r core --include='*.[ch]')
 
 # 2. Every header compiles alone, first and only.
-flags="-std=gnu11 -D_GNU_SOURCE -DTIDEGATE_VERSION=\"lint\" -Icore -Ivendor -Wall -Wextra -Wshadow -Werror $(pkg-config --cflags lua5.4)"
+flags="-std=gnu11 -D_GNU_SOURCE -DTIDEGATE_VERSION=\"lint\" -DWITH_POSTGRES=1 -Icore -Ivendor -Wall -Wextra -Wshadow -Werror $(pkg-config --cflags lua5.4 libpq)"
 while read -r header; do
   gcc $flags -fsyntax-only -x c "$header" 2>/dev/null -Wno-unused-function || say "$header: does not compile alone"
 done < <(find core -name '*.h')
@@ -54,7 +54,7 @@ sha256sum -c --quiet vendor/SHA256SUMS || say "vendor/ is not as it came"
 if command -v cppcheck >/dev/null; then
   mkdir -p "$build/cppcheck"
   cppcheck -q -j2 --cppcheck-build-dir="$build/cppcheck" --std=c11 --enable=warning,portability --inline-suppr \
-    --suppressions-list=tests/support/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -DTIDEGATE_VERSION='"lint"' \
+    --suppressions-list=tests/support/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -DTIDEGATE_VERSION='"lint"' -DWITH_POSTGRES=1 \
     -Icore -Ivendor core || say "cppcheck found something"
 else
   say "cppcheck is missing: make test installs it"
