@@ -103,7 +103,7 @@ add_script_warning(void *context, const char *script, const struct error *err)
 
 /* Each rule against each table as it is now. */
 static int
-check_schema(void *context, const struct source_table *table)
+check_schema(void *context, const struct captured_table *table)
 {
     struct checked *c = context;
     rules_check_schema(c->rules, table->schema, add_script_problem, c);

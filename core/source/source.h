@@ -126,14 +126,14 @@ int source_check(const struct source_plan *plan, const struct source_report *rep
                  struct error *err) must_check;
 
 /* A captured table as it is in the database now. */
-struct source_table {
+struct captured_table {
     const struct schema *schema;
     bool old_values;      /* does the log carry the old row of updates and deletes? */
     const char *old_mend; /* the statement that makes it do so; "" */
 };
 
 /* Calls `visit` for each captured table; -1 from it ends. */
-typedef int source_visit_schema(void *context, const struct source_table *table);
+typedef int source_visit_schema(void *context, const struct captured_table *table);
 int source_schemas(const struct source_plan *plan, source_visit_schema *visit, void *context,
                    struct error *err) must_check;
 

@@ -162,7 +162,7 @@ draw_table(struct drawing *d, const struct pg_table *table, int from, int end, s
     const struct schema *schema = schema_intern(d->s->plan->schemas, &draft, err);
     if (!schema)
         return -1;
-    struct source_table found = {
+    struct captured_table found = {
         .schema = schema, .old_values = table->logs_old, .old_mend = old_mend(d, table)};
     d->ended = d->visit(d->context, &found) != 0;
     return 0;

@@ -9,7 +9,11 @@
 #define OUR_SETTINGS                                                                               \
     "-c DateStyle=ISO -c IntervalStyle=iso_8601 -c TimeZone=UTC -c extra_float_digits=3 "          \
     "-c bytea_output=hex -c lc_monetary=C -c search_path=pg_catalog -c statement_timeout=30s "     \
-    "-c lock_timeout=10s"
+    "-c lock_timeout="
+
+/* A new slot waits for each transaction that runs; one that gave up would begin to wait anew, and
+ * beside long transactions never end. */
+static const char *const lock_timeouts[] = {[PG_SQL] = "10s", [PG_REPLICATION] = "0"};
 
 /* What notices a dead peer within a minute; for what the user did not set. */
 static const struct {
@@ -148,7 +152,8 @@ set_ours(struct pg_params *params, const struct pg_view *view, enum pg_purpose p
     pg_params_set(params, "client_encoding", "UTF8");
     pg_params_set(params, "replication", purpose == PG_REPLICATION ? "database" : NULL);
     pg_params_set(params, "options",
-                  arena_printf(&params->arena, "%s%s" OUR_SETTINGS, theirs, *theirs ? " " : ""));
+                  arena_printf(&params->arena, "%s%s" OUR_SETTINGS "%s", theirs, *theirs ? " " : "",
+                               lock_timeouts[purpose]));
 }
 
 /* The next part of a comma list, in the arena; *list moves on, NULL behind the last. */

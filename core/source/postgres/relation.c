@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "event/ddl.h"
 #include "source/postgres/state.h"
+#include "source/postgres/visible.h"
 
 void
 pg_relations_init(struct pg_relations *relations)
@@ -82,6 +83,15 @@ find_or_add(struct pg_relations *relations, uint32_t oid)
     return made;
 }
 
+/* A session that sees what the transaction under way did. */
+static int
+catalog_session(struct pg_state *state, struct pg_session **out, struct error *err)
+{
+    if (pg_watch_session(&state->watch, out, err) != 0)
+        return -1;
+    return pg_visible_wait(*out, state->transaction.xid, err);
+}
+
 /* Asks the catalog about the types that nobody has told of yet. */
 static int
 learn_types(struct source_context *context, const struct pgoutput_relation *message,
@@ -97,7 +107,7 @@ learn_types(struct source_context *context, const struct pgoutput_relation *mess
     if (count == 0)
         return 0;
     struct pg_session *session;
-    if (pg_watch_session(&state->watch, &session, err) != 0)
+    if (catalog_session(state, &session, err) != 0)
         return -1;
     return pg_types_load(state->types, session, unknown, count, err);
 }
@@ -112,7 +122,7 @@ catalog_table(struct source_context *context, uint32_t oid, const struct pg_tabl
     *out = pg_catalog_find(&state->watch.tables, oid);
     if (*out)
         return 0;
-    if (pg_watch_session(&state->watch, &session, err) != 0)
+    if (catalog_session(state, &session, err) != 0)
         return -1;
     pg_catalog_release(&state->watch.tables);
     state->watch.announce = true;

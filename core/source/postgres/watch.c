@@ -214,7 +214,7 @@ pg_watch_due(const struct pg_watch *watch)
 
 /* The schema that a table has now, for events that tell of it. */
 static int
-keep_schema(void *out, const struct source_table *table)
+keep_schema(void *out, const struct captured_table *table)
 {
     *(const struct schema **)out = table->schema;
     return 0;

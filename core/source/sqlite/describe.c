@@ -49,7 +49,7 @@ describe_all(sqlite3 *db, const struct source_plan *plan, struct arena *arena,
         const struct schema *schema = describe(plan, &table, arena, err);
         if (!schema)
             return -1;
-        struct source_table found = {.schema = schema, .old_values = true, .old_mend = ""};
+        struct captured_table found = {.schema = schema, .old_values = true, .old_mend = ""};
         if (visit(context, &found) != 0)
             break;
     }

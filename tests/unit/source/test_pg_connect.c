@@ -130,6 +130,7 @@ test_ours(void **state)
     struct pg_params params;
     (void)state;
     assert_non_null(strstr(value_of(plain, "options"), "-c TimeZone=UTC"));
+    assert_non_null(strstr(value_of(plain, "options"), "-c lock_timeout=10s"));
     assert_string_equal(value_of(plain, "fallback_application_name"), "tidegate");
     assert_string_equal(value_of(plain, "gssencmode"), "disable");
     assert_string_equal(value_of(plain, "keepalives_idle"), "30");
@@ -141,6 +142,7 @@ test_ours(void **state)
     build(&params, &own, PG_REPLICATION);
     assert_string_equal(pg_params_get(&params, "replication"), "database");
     assert_non_null(strstr(pg_params_get(&params, "options"), "-c bytea_output=hex"));
+    assert_non_null(strstr(pg_params_get(&params, "options"), "-c lock_timeout=0"));
     pg_params_release(&params);
 }
 
