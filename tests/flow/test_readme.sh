@@ -9,13 +9,16 @@ trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
 mkdir build && ln -s "$build/tidegate" build/tidegate
 
+# The first screen and the section of SQLite; tests/server/test_postgres_readme.py follows that of PostgreSQL.
+sed '/^## Your own PostgreSQL/,/^## What there is/d' "$top/README.md" >readme
+
 # Every command of the shell blocks that begins with build/tidegate, as it stands there.
-sed -n '/^```sh$/,/^```$/p' "$top/README.md" | grep '^build/tidegate' >commands
+sed -n '/^```sh$/,/^```$/p' readme | grep '^build/tidegate' >commands
 grep -q 'init my-alerts' commands && grep -q 'check -C my-alerts' commands && grep -q 'start my-alerts' commands
 sh -c "$(grep init commands)"
 
 sqlite3 shop.db "PRAGMA journal_mode=WAL; CREATE TABLE orders(id INTEGER PRIMARY KEY, amount REAL)" >/dev/null
-lua() { sed -n '/^```lua$/,/^```$/p' "$top/README.md" | grep -v '^```'; }
+lua() { sed -n '/^```lua$/,/^```$/p' readme | grep -v '^```'; }
 lua | grep -E '^(source|channel)' | sed "s#/path/to/shop.db#$work/shop.db#" >>my-alerts/tidegate.lua
 lua | grep -vE '^(source|channel)' >my-alerts/scripts/example.lua
 grep -q big-order my-alerts/scripts/example.lua && grep -q everything my-alerts/scripts/example.lua
