@@ -11,6 +11,8 @@ import re
 import sqlite3
 import sys
 import tempfile
+import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import pq  # noqa: E402
@@ -417,6 +419,32 @@ def types_made_meanwhile(rig, problems):
     expect(problems, "late label", news[2]["new"]["l1"], "new")
 
 
+def set_standby(rig, words):
+    rig.db.execute("ALTER SYSTEM " + words)
+    rig.db.execute("SELECT pg_reload_conf()")
+
+
+def types_not_seen_yet(rig, problems):
+    """A commit that waits for a standby is in the log, and nobody sees its types in the catalog."""
+    seen = rig.newest()
+    with rig.server.admin("shop") as other:
+        set_standby(rig, "SET synchronous_standby_names = 'nobody'")
+        wait_until(lambda: other.one("SHOW synchronous_standby_names") == "nobody", 10)
+        writer = threading.Thread(target=other.execute, args=[
+            "BEGIN; CREATE TYPE public.unseen AS ENUM('x y'); ALTER TABLE public.vals ADD u1 public.unseen[], ADD u2 public.unseen;"
+            "INSERT INTO public.vals(id, u1, u2) VALUES(%d, '{\"x y\",NULL}', 'x y'); COMMIT" % rig.next_id])
+        writer.start()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        expect(problems, "it waits", bool(wait_until(lambda: rig.db.one(waits) == "1", 10)), True)
+        time.sleep(1)
+        expect(problems, "nothing is guessed", rig.newest(), seen)
+        set_standby(rig, "RESET synchronous_standby_names")
+        writer.join(30)
+    rig.next_id += 1
+    new = rig.since(seen, 2)[1]["new"]
+    expect(problems, "types", [new["u1"], new["u2"]], [["x y", None], "x y"])
+
+
 def unchanged_toast(rig, problems):
     """A big value that an update left alone is not in the log: named, never made up."""
     seen = rig.newest()
@@ -520,7 +548,8 @@ def not_utf8(rig, problems):
             other.close()
 
 
-CASES = (every_type, exact_values, types_made_meanwhile, unchanged_toast, hundred_megabytes, declared_types, not_utf8)
+CASES = (every_type, exact_values, types_made_meanwhile, types_not_seen_yet, unchanged_toast,
+         hundred_megabytes, declared_types, not_utf8)
 
 
 def main():
