@@ -288,6 +288,10 @@ tell_table(struct source_context *context, const struct pg_table *table, struct 
         return 0;
     if (!known)
         return tell_captured(context, table, err);
+    if (known->partitions == 0 && table->partitions != 0) { /* the stream told of it first */
+        known->partitions = table->partitions;
+        pg_state_attach(context);
+    }
     return known->partitions != table->partitions ? tell_partitions(context, table, known, err) : 0;
 }
 
