@@ -81,6 +81,7 @@ def begin(made, **settings):
     with made.admin() as db:
         for statement in filter(None, map(str.strip, ROLES.split(";"))):
             db.execute(statement.replace("%(p)s", db.literal(RIGHT)))
+    return made
 
 
 class Case:
@@ -246,7 +247,7 @@ def urls_and_services(problems):
 
 def addresses(problems):
     with Case(problems) as case, BlackHole() as hole:
-        case.works("Unix socket", host=server.folder + "/socket")
+        case.works("Unix socket", host=at("sockets"))
         case.fails("no socket there", ["nothing listens at %s/.s.PGSQL.%d" % (folder, server.port), "unix_socket_directories"], host=folder)
         case.fails("nothing listens", ["nothing listens at localhost:1:", "listen_addresses"], port=1)
         case.fails("unknown host", ['the host "nowhere.invalid" is not known', "`host`"], host="nowhere.invalid")
@@ -327,7 +328,7 @@ def verified(problems):
         case.works("unverified", "tlsonly", user="tlsonly", tls={"mode": "unverified"})
         case.works("off", "plainonly", user="plainonly", tls={"mode": "off"})
         case.works("URL's own sslmode", "plainonly", url=server.url("plainonly", RIGHT, sslmode="disable", sslrootcert=None))
-        case.works("Unix socket beside it", host=server.folder + "/socket", tls={"ca": server.certificate})
+        case.works("Unix socket beside it", host=at("sockets"), tls={"ca": server.certificate})
         case.fails("not trusted", ["the certificate of localhost:%d is not trusted" % server.port, "tls = { ca"], tls={"mode": "full"})
         case.fails("wrong ca", ["is not trusted", at("other.pem") + " decides"], tls={"ca": at("other.pem")})
         case.fails("a ca is never left out silently", ["is not trusted"], user="plainonly", tls={"ca": at("other.pem")})
@@ -423,32 +424,55 @@ def weak_tls_is_told(problems):
                 problems.append("no warning %r: %s" % (wanted, text))
 
 
+def newer_servers(problems):
+    """What servers say changes with their versions; what is made of it does not."""
+    global server, plain_server
+    before = server, plain_server
+    for version in (17, 18):
+        try:
+            server, plain_server = (begin(Postgres(at("%s%d" % (name, version)), version, started=False), **settings)
+                                    for name, settings in servers())
+        except Unavailable as error:
+            print("    PostgreSQL %d is left out: %s" % (version, error))
+            continue
+        count = len(problems)
+        for case in (passwords, urls_and_services, verified, not_offered, client_certificates, while_running):
+            case(problems)
+        problems[count:] = ["%d: %s" % (version, text) for text in problems[count:]]
+        server.close()
+        plain_server.close()
+    server, plain_server = before
+
+
+def servers():
+    return (("main", {"unix_socket_directories": at("sockets"), "ssl_ca_file": at("clients.pem"), "max_wal_senders": 7}),
+            ("plain", {"ssl": "off", "max_wal_senders": 0}))
+
+
+def prepare():
+    for name in ("clients", "other"):
+        make_authority(name)
+    for authority, name in (("clients", "certer"), ("clients", "both"), ("other", "both")):
+        make_client(authority, name)
+    os.chmod(at("clients.pem"), 0o644)
+    os.mkdir(at("sockets"))
+    os.chmod(at("sockets"), 0o777)
+
+
 def main():
     global folder, server, plain_server
     with tempfile.TemporaryDirectory(prefix="tg-", dir=os.environ.get("TMPDIR")) as folder:
         os.chmod(folder, 0o711)
+        prepare()
         try:
-            sockets = at("main/socket")
-            for name in ("clients", "other"):
-                make_authority(name)
-            for authority, name in (("clients", "certer"), ("clients", "both"), ("other", "both")):
-                make_client(authority, name)
-            server = Postgres(at("main"), started=False)
-            plain_server = Postgres(at("plain"), started=False)
+            server, plain_server = (begin(Postgres(at(name), started=False), **settings) for name, settings in servers())
         except Unavailable as error:
             print(error)
             sys.exit(77)
-        os.mkdir(sockets)
-        os.chmod(sockets, 0o777)
-        os.chmod(at("clients.pem"), 0o644)
-        begin(server, unix_socket_directories=sockets, ssl_ca_file=at("clients.pem"), max_wal_senders=7)
-        begin(plain_server, ssl="off", max_wal_senders=0)
-        try:
+        with server, plain_server:
             run_cases([passwords, password_files, urls_and_services, addresses, something_else_listens, several_hosts, roles_of_servers,
-                       verified, not_offered, client_certificates, while_running, stopped_while_connecting, weak_tls_is_told])
-        finally:
-            server.close()
-            plain_server.close()
+                       verified, not_offered, client_certificates, while_running, stopped_while_connecting, weak_tls_is_told,
+                       newer_servers])
 
 
 main()
