@@ -41,7 +41,7 @@ def server_of(version=None):
     """One for all cases that leave its settings as they were."""
     if version not in SERVERS:
         SERVERS[version] = Postgres(os.path.join(WORK, "pg%s" % (version or "")), version,
-                                    max_slot_wal_keep_size="10GB")
+                                    max_slot_wal_keep_size="2000GB")  # more than the writing of all cases in a day
     return SERVERS[version]
 
 
@@ -347,6 +347,23 @@ def a_slot_in_use_is_waited_for(problems):
         place.workspace.stop()
 
 
+def a_lost_slot_is_told(problems):
+    """The server kept no more than it was allowed to."""
+    with own_server("tight", "max_slot_wal_keep_size = 1MB") as server, Place(server) as place:
+        place.run_once()
+        for _ in range(4):
+            place.db.execute("CREATE TABLE filler(); DROP TABLE filler")
+            place.db.execute("SELECT pg_switch_wal()")
+        place.db.execute("CHECKPOINT")
+        place.workspace.start(wait=False)
+        place.workspace.wait_alive()
+        wait_until(lambda: place.workspace.status()["sources"][0]["state"] == "lost", 5, 0.05)
+        expect(problems, "state", place.workspace.status()["sources"][0]["state"], "lost")
+        place.workspace.stop()
+        look(problems, place, "lost", ["is lost (wal_removed)", "are gone"], "error",
+             r"^SELECT pg_drop_replication_slot\('tidegate_.*'\); -- and on_lost = \"accept\"")
+
+
 def lost_rights_lose_nothing(problems):
     """What was written while a right was missing comes once it is back."""
     for take, give in (('ALTER ROLE "{role}" NOREPLICATION', 'ALTER ROLE "{role}" REPLICATION'),
@@ -491,7 +508,7 @@ def the_event_trigger_never_fails_its_user(problems, version=None):
             if "EVENT TRIGGER" in sql or "CREATE FUNCTION" in sql or "REPLACE FUNCTION" in sql or "CREATE SCHEMA" in sql:
                 place.db.execute(sql)
         code, found = place.check()
-        expect(problems, "after the printed statements", (code, find(found, ["event trigger"])), (0, []))
+        expect(problems, "after the printed statements", (code, find(found, [])), (0, []))
         place.workspace.start()
         with place.connect() as own:
             own.execute("INSERT INTO orders VALUES(0, 'known', 1)")  # what a table was is known by its rows
@@ -546,7 +563,7 @@ def main():
         sys.exit(77)
     try:
         run_cases((a_good_setup_is_all_ok, each_finding_has_a_statement_that_mends_it, names_are_corrected,
-                   settings_of_the_server, slots_of_another_kind, a_slot_in_use_is_waited_for, lost_rights_lose_nothing,
+                   settings_of_the_server, slots_of_another_kind, a_slot_in_use_is_waited_for, a_lost_slot_is_told, lost_rights_lose_nothing,
                    what_is_installed_is_listed_and_removed, what_was_named_is_left_alone,
                    what_cannot_be_dropped_is_listed, reset_drops_or_lists, the_event_trigger_never_fails_its_user,
                    other_versions))
