@@ -244,15 +244,18 @@ try_hosts(struct pg_session *s, struct pg_try *try, struct error *err)
     return result;
 }
 
+/* libpq would look for a standby among the hosts that it is given, and it is given one at a time.
+ */
 static int
 try_all(struct pg_session *s, struct pg_try *try, struct pg_params *params, struct error *err)
 {
-    struct error ignored = {0};
     if (strcmp(params->target, "prefer-standby") != 0)
         return try_hosts(s, try, err);
     pg_params_set(params, "target_session_attrs", "standby");
-    if (try_hosts(s, try, &ignored) == 0)
+    if (try_hosts(s, try, err) == 0)
         return 0;
+    if (err->class != ERROR_UNREACHABLE || given_up(s))
+        return -1;
     pg_params_set(params, "target_session_attrs", "any");
     return try_hosts(s, try, err);
 }

@@ -27,10 +27,12 @@ enum pg_purpose {
     PG_REPLICATION, /* replication=database: the simple protocol alone, and replication commands */
 };
 
-/* Connects, within connect_timeout a host. Fails with UNREACHABLE (nothing there, or not yet; also
- * when the source is being stopped), DENIED (password, pg_hba.conf, certificate refused, no right
- * to replicate: with the statement or line that mends it), CONFIG (URL or option wrong, unknown
- * database, TLS not offered, certificate of the server not trusted, server older than 14). Never
+/* Connects, within connect_timeout a try; each address of each host is one. Only the system's
+ * look-up of a name may take longer. Fails with UNREACHABLE (nothing there, or not yet; also when
+ * the source is being stopped), DENIED (password, pg_hba.conf, certificate refused, no right to
+ * replicate: with the statement or line that mends it), CONFIG (URL or option wrong, unknown
+ * database, TLS not offered, certificate of the server not trusted, server older than 14), BUSY (no
+ * connection or WAL sender left). Never
  * shows a password, whatever libpq says. `s` must be zero or closed. */
 int pg_session_open(struct pg_session *s, const struct source_plan *plan,
                     const struct source_context *source, enum pg_purpose purpose,
