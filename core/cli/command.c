@@ -125,7 +125,7 @@ const struct command commands[] = {
      .operation = "consumers",
      COLUMNS(consumer_columns)},
     {"triggers",
-     "the capture triggers of a source; VERB is list, sync or remove",
+     "what Tidegate makes in a source's database; VERB is list, sync or remove",
      {"source", "verb", "[table]"},
      OPTIONS(triggers_options),
      .run = cli_triggers,

@@ -455,6 +455,7 @@ def what_cannot_be_dropped_is_listed(problems):
         place.run_once()
         slot, publication = place.made("slot")[0], min(place.made("publication"))
         forget_source(place)
+        place.workspace.start()  # asked by the daemon first, of the files at last
         with begin_to_read(place, slot, publication):
             done = place.workspace.run("sources", "remove", "pg")
             if done.returncode == 0 or "in use by process" not in said(done) or \
@@ -469,6 +470,7 @@ def what_cannot_be_dropped_is_listed(problems):
             problems.append("no right: exit %d: %s" % (done.returncode, said(done)))
         expect(problems, "all but that", (place.made("publication"), place.made("slot")), ([publication], []))
         place.db.execute('DROP PUBLICATION "%s"' % publication)
+        place.workspace.stop()
         done = place.workspace.run("sources", "remove", "pg")
         expect(problems, "in the end", (done.returncode, place.made("publication")), (0, []))
 
