@@ -86,9 +86,12 @@ tell(struct source_context *context, struct pg_item *item, const struct value *t
     after.schema = slice_of(schema);
     after.table = slice_of(table);
     buffer_init(&json, 1 << 24);
-    bool changed = ddl_print(before, there ? &after : NULL,
-                             short_kind(value_text(told, "kind", ""), &item->arena),
-                             slice_of(value_text(told, "sql", "")), &json);
+    const char *tag = value_text(told, "kind", "");
+    /* What the table was before is only known if the stream has told of it. */
+    bool unknown = !before && there && strncmp(tag, "CREATE", 6) != 0;
+    bool changed =
+        ddl_print(unknown ? &after : before, there ? &after : NULL, short_kind(tag, &item->arena),
+                  slice_of(value_text(told, "sql", "")), &json);
     item->event = (struct event){
         .op = EVENT_DDL,
         .schema = before ? before : named_schema(context, &after, schema, table, err),
