@@ -160,7 +160,8 @@ EXACT = [
     ("timestamp with time zone", "2026-11-21 12:12:00.5+05:30", "2026-11-21T06:42:00.5Z"),
     ("timestamp with time zone", "0044-03-15 10:00:00+00 BC", "-000043-03-15T10:00:00Z"),
     ("timestamp with time zone", "-infinity", "-infinity"), ("time without time zone", "24:00", "24:00:00"),
-    ("time with time zone", "06:42+05:30", "06:42:00+05:30"), ("interval", "1 year -2 months 3 days 04:05:06.7", "P10M3DT4H5M6.7S"),
+    ("time with time zone", "06:42+05:30", "06:42:00+05:30"),
+    ("interval", "1 year -2 months 3 days 04:05:06.7", "P10M3DT4H5M6.7S"),
     ("interval", "0", "PT0S"), ("bit varying", "0101", "0101"), ("int2vector", "1 2 -3", [1, 2, -3]), ("oidvector", "", []),
     ("jsonb", '{"b": 1.50}', {"b": 1.5}), ("xid", "7", "7"), ("oid", "7", 7), ("public.tiny", "5", 5),
     ("integer[]", "{}", []), ("integer[]", "{1,NULL,-3}", [1, None, -3]), ("integer[]", "[0:1]={1,2}", [1, 2]),
@@ -175,8 +176,10 @@ EXACT = [
     ("jsonb[]", '{"{\\"a\\": [1, null]}","null",NULL}', [{"a": [1, None]}, None, None]),
     ("timestamp with time zone[]", '{"2026-11-21 06:42:00.5+00","0044-03-15 BC",infinity}',
      ["2026-11-21T06:42:00.5Z", "-000043-03-15T00:00:00Z", "infinity"]),
-    ("int2vector[]", '{"1 2","3"}', [[1, 2], [3]]), ("public.scores", "{1,2}", [1, 2]), ("public.scores", "{{1},{2}}", [[1], [2]]),
-    ("public.scores[]", '{"{1,2}","{}",NULL}', [[1, 2], [], None]), ("public.mood[]", '{ok,"it\'s, \\"fine\\""}', ["ok", 'it\'s, "fine"']),
+    ("int2vector[]", '{"1 2","3"}', [[1, 2], [3]]),
+    ("public.scores", "{1,2}", [1, 2]), ("public.scores", "{{1},{2}}", [[1], [2]]),
+    ("public.scores[]", '{"{1,2}","{}",NULL}', [[1, 2], [], None]),
+    ("public.mood[]", '{ok,"it\'s, \\"fine\\""}', ["ok", 'it\'s, "fine"']),
     ("public.pair[]", '{"(1,\\"x y\\",)"}', ['(1,"x y",)']),
 ]
 
@@ -215,7 +218,8 @@ def read_decimal(text, in_list=False):
 
 
 READERS = {
-    "boolean": lambda text: {"t": True, "f": False}[text], "smallint": Number, "integer": Number, "bigint": Number, "oid": Number,
+    "boolean": lambda text: {"t": True, "f": False}[text],
+    "smallint": Number, "integer": Number, "bigint": Number, "oid": Number,
     "real": read_float, "double precision": read_float, "bytea": read_bytes, "json": numbers, "jsonb": numbers,
     "date": read_day, "timestamp without time zone": read_day, "timestamp with time zone": read_day,
     "timestamp(3) with time zone": read_day, "int2vector": lambda text: [Number(n) for n in text.split()],
@@ -270,7 +274,8 @@ class Rig:
                         "ALTER TABLE toasted ALTER big SET STORAGE EXTERNAL, ALTER list SET STORAGE EXTERNAL;"
                         "ALTER TABLE toasted_full ALTER big SET STORAGE EXTERNAL, REPLICA IDENTITY FULL")
         self.workspace = Workspace(os.path.join(self.scratch.name, "w"))
-        self.workspace.configure({"shop": {"driver": "postgres", "url": self.server.url(database="shop"), "tables": ["*"]}}, {})
+        url = self.server.url(database="shop")
+        self.workspace.configure({"shop": {"driver": "postgres", "url": url, "tables": ["*"]}}, {})
         self.workspace.start()
         for name, value in SETTINGS.items():
             self.db.execute("SET %s = %s" % (name, self.db.literal(value)))
@@ -431,7 +436,8 @@ def types_not_seen_yet(rig, problems):
         set_standby(rig, "SET synchronous_standby_names = 'nobody'")
         wait_until(lambda: other.one("SHOW synchronous_standby_names") == "nobody", 10)
         writer = threading.Thread(target=other.execute, args=[
-            "BEGIN; CREATE TYPE public.unseen AS ENUM('x y'); ALTER TABLE public.vals ADD u1 public.unseen[], ADD u2 public.unseen;"
+            "BEGIN; CREATE TYPE public.unseen AS ENUM('x y');"
+            "ALTER TABLE public.vals ADD u1 public.unseen[], ADD u2 public.unseen;"
             "INSERT INTO public.vals(id, u1, u2) VALUES(%d, '{\"x y\",NULL}', 'x y'); COMMIT" % rig.next_id])
         writer.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -466,7 +472,8 @@ def unchanged_toast(rig, problems):
 def hundred_megabytes(rig, problems):
     """One value of 100 MB arrives whole, and the daemon stays up."""
     seen = rig.newest()
-    rig.db.execute("INSERT INTO public.huge SELECT 1, decode(string_agg(md5(i::text), ''), 'hex') FROM generate_series(1, 6250000) i")
+    rig.db.execute("INSERT INTO public.huge SELECT 1, decode(string_agg(md5(i::text), ''), 'hex')"
+                   " FROM generate_series(1, 6250000) i")
     want = rig.db.one("SELECT encode(sha256(data), 'hex') FROM public.huge")
     event = rig.since(seen, 1)[0]
     data = base64.b64decode(event["new"]["data"])
