@@ -18,7 +18,7 @@ static const struct option tls_rows[] = {
      .fallback = "default",
      .choices = tls_modes,
      .help =
-         "default: full, but to this machine only if the server offers it; full: certificate and "
+         "default: full, but to this machine only if the server insists; full: certificate and "
          "name are verified; ca: the name is not; unverified: encrypted only; off"},
     {.name = "ca",
      .kind = OPTION_TEXT,
@@ -162,20 +162,33 @@ begin(struct source_context *context, const struct pg_server *server, struct err
     return 0;
 }
 
-/* With a transaction half read, it is read to its end with the options that it began with. */
+/* Tables that are captured no longer: should they be again, that is told. */
+static void
+forget_unwanted(struct source_context *context)
+{
+    struct pg_state *state = context->state;
+    struct error ignored = {0};
+    for (size_t i = state->tail.count; i-- > 0;) {
+        const struct pg_known *known = &state->tail.known[i];
+        if (known->schema == 0)
+            continue;
+        const struct schema *s = schema_get(context->plan->schemas, known->schema, &ignored);
+        if (s && !source_wants(context->plan, s->schema, s->table))
+            pg_tail_remove(&state->tail, known->oid);
+    }
+}
+
+/* With a transaction half read, it is read to its end with the options and tables that it began
+ * with. */
 static void
 keep_options(struct source_context *context)
 {
     struct pg_state *state = context->state;
-    struct pg_tail now;
-    pg_tail_init(&now);
-    name_options(context, &now);
-    bool same = strcmp(now.publications, state->tail.publications) == 0 &&
-                now.messages == state->tail.messages;
-    state->reopen = !same && state->half;
-    if (!same && !state->half)
-        name_options(context, &state->tail);
-    pg_tail_release(&now);
+    state->reopen = state->half;
+    if (state->half)
+        return;
+    name_options(context, &state->tail);
+    forget_unwanted(context);
 }
 
 /* Does what the slot will send follow what was read before? */

@@ -274,6 +274,15 @@ compare_known(struct source_context *context, struct pg_relation *r)
         buffer_reset(&r->ddl);
 }
 
+/* A transaction that was half journalled is read to its end with the tables that it began with. */
+static bool
+is_wanted(const struct source_context *context, const struct pgoutput_relation *message)
+{
+    const struct pg_state *state = context->state;
+    return source_wants(context->plan, message->schema, message->table) ||
+           (state->half && pg_tail_find(&state->tail, message->oid));
+}
+
 int
 pg_relation_take(struct source_context *context, const struct pgoutput_relation *message,
                  struct error *err)
@@ -283,7 +292,7 @@ pg_relation_take(struct source_context *context, const struct pgoutput_relation 
     struct arena arena;
     forget_form(r);
     r->count = message->count;
-    r->wanted = source_wants(context->plan, message->schema, message->table);
+    r->wanted = is_wanted(context, message);
     if (!r->wanted)
         return 0;
     r->cells = memory_zero((message->count + 1u) * sizeof *r->cells);

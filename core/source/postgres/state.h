@@ -23,7 +23,8 @@ struct pg_state {
     struct pg_tail tail;
     struct buffer mark, tail_bytes; /* scratch: both as bytes */
     uint64_t given;                 /* the confirm LSN of the newest position that was given away */
-    bool reopen; /* the transaction under way is read with older options: open anew after it */
+    bool reopen; /* the half transaction is read with the options it began with: open anew after it
+                  */
     int64_t beaten_at; /* clock_mono of the last heartbeat */
     uint64_t left_out; /* digest of the tables that were last said not to be captured */
 };
