@@ -13,6 +13,7 @@ from . import flows, proc
 
 BACKLOG = 1_000_000
 TRANSACTION = 1_000  # rows of each transaction of the backlog
+SINGLE_ROWS = 200_000  # each in a transaction of its own
 LONG_TRANSACTION = 10_000_000
 
 # What is ours costs the same whatever the server syncs; a checkpoint in mid-run would only be noise.
@@ -131,12 +132,19 @@ def count_lines(path):
         return sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b""))
 
 
-def drain_row(bench):
-    given = backlog(bench)
+def race(given):
     theirs = given.read_plainly()
-    ours = drain(given, flows.LUA_ALL, BACKLOG)
-    return {"pg_drain": ours["rate"], "pg_theirs": theirs, "pg_ratio": ours["rate"] / theirs,
-            "pg_cpu": ours["cpu"], "pg_peak": ours["peak"]}
+    ours = drain(given, flows.LUA_ALL, given.rows)
+    return dict(ours, theirs=theirs, ratio=ours["rate"] / theirs)
+
+
+def drain_row(bench):
+    return {"pg_" + name: value for name, value in race(backlog(bench)).items()}
+
+
+def single_row(bench):
+    found = race(backlog(bench, SINGLE_ROWS, 1))
+    return {"pg_single_" + name: found[name] for name in ("rate", "theirs", "ratio", "cpu")}
 
 
 def transaction_row(bench):

@@ -73,11 +73,17 @@ FLOWS = [
         ("restart", "exec to streaming after kill -9 in a drain", "ms", "<= 100"),
     ]),
     ("postgres", postgres.drain_row, [
-        ("pg_drain", "PostgreSQL backlog through journal, Lua rule, file", "rows/s", ""),
+        ("pg_rate", "PostgreSQL backlog through journal, Lua rule, file", "rows/s", ""),
         ("pg_theirs", "pg_recvlogical to /dev/null, same backlog", "rows/s", ""),
         ("pg_ratio", "PostgreSQL backlog: ours / pg_recvlogical", "x", ">= 0.95"),
         ("pg_cpu", "CPU per event for that", "us", "<= 2.5"),
         ("pg_peak", "peak RSS while draining it", "MiB", "<= 64"),
+    ]),
+    ("postgres-single", postgres.single_row, [
+        ("pg_single_rate", "PostgreSQL backlog, one row a transaction", "rows/s", ""),
+        ("pg_single_theirs", "pg_recvlogical to /dev/null, that backlog", "rows/s", ""),
+        ("pg_single_ratio", "PostgreSQL, one row a transaction: ours / theirs", "x", ""),
+        ("pg_single_cpu", "CPU per event for that", "us", ""),
     ]),
     ("postgres-latency", postgres.latency_row, [
         ("pg_p50", "PostgreSQL commit to webhook at 1,000/s, p50", "ms", "<= 2"),
