@@ -35,7 +35,7 @@ choose_mode(const struct pg_params *params, const struct pg_options *options,
         return own;
     if (*resolved && strcmp(resolved, "prefer") != 0)
         return resolved;
-    return remote || options->tls.ca ? "verify-full" : "prefer";
+    return remote || options->tls.ca ? "verify-full" : "allow";
 }
 
 static const char *
