@@ -4,6 +4,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 
 #define CLOCK_SECOND    INT64_C(1000000)
@@ -20,9 +21,21 @@ char *clock_format(int64_t us, char out[CLOCK_TEXT_SIZE]);
  * it is UTC; a date alone is its midnight; digits past the sixth decimal are dropped. 0 or -1. */
 int clock_parse(struct slice text, int64_t *us) must_check;
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, any year (0 is 1 BC). 0, or -1
- * when there is no such day. */
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, any year (0 is 1 BC). 0, or
+ * -1 when there is no such day. */
 int clock_days(int64_t year, int month, int day, int64_t *days) must_check;
+
+/* A time's parts, UTC: month 1–12, weekday 1 (Monday) – 7, yearday 1–366. */
+struct clock_parts {
+    int64_t year; /* 0 is 1 BC */
+    int month, day, hour, minute, second, us, weekday, yearday;
+};
+struct clock_parts clock_split(int64_t us);
+
+/* Appends the time as `format` says, in strftime's words: %Y %m %d %H %M %S %F %T %a %b …, %f for
+ * microseconds, %L for milliseconds, %s for seconds since 1970. UTC, English names. 0, or -1 when
+ * the format has a word that is none. */
+int clock_print(int64_t us, struct slice format, struct buffer *out, struct error *err) must_check;
 
 /* RFC 3339, or a time ago such as "2h" (see duration_parse), relative to clock_now. */
 int clock_parse_when(struct slice text, int64_t *us, struct error *err) must_check;

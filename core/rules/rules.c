@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/log.h"
+#include "base/text.h"
 
 /* Makes a problem of a script known: to the caller, and to rules_status. */
 struct report {
@@ -25,6 +26,33 @@ report_script(const struct report *report, const char *script, const struct erro
     *last = broken;
     if (report->problem)
         report->problem(report->context, script, err);
+}
+
+static const char *
+suggest_module(const struct rules_world *world, struct slice path)
+{
+    return text_suggest(path, world->modules, world->module_count, sizeof(*world->modules));
+}
+
+/* For vm_host. */
+static int
+find_module(void *context, struct slice path, struct slice *text, struct error *err)
+{
+    const struct rules_world *world = &((struct rules *)context)->world;
+    for (size_t i = 0; i < world->module_count; i++) {
+        if (!slice_is(path, world->modules[i].path))
+            continue;
+        *text = world->modules[i].text;
+        if (text->data)
+            return 0;
+        return error_set(err, ERROR_DATA, "require: %s can't be read", path.data);
+    }
+    const char *near = suggest_module(world, path);
+    error_set(err, ERROR_DATA, "require: there is no module %s", path.data);
+    if (near)
+        return error_hint(err, "did you mean %s?", near);
+    return error_hint(err, "modules stand below scripts/lib: require(\"a.b\") is "
+                           "scripts/lib/a/b.lua");
 }
 
 static void
@@ -81,7 +109,8 @@ rules_new(const struct rules_world *world, const struct rules_script *scripts, s
           rules_problem *problem, void *context, struct error *err)
 {
     struct rules *r = memory_zero(sizeof(*r));
-    struct vm_host host = {.context = r, .send = dispatch_send, .render = dispatch_render};
+    struct vm_host host = {
+        .context = r, .send = dispatch_send, .render = dispatch_render, .module = find_module};
     struct report report = {r, problem, context};
     r->vm = vm_new(&host, err);
     if (!r->vm) {
@@ -98,6 +127,8 @@ rules_new(const struct rules_world *world, const struct rules_script *scripts, s
     buffer_init(&r->options, RULES_BODY);
     buffer_init(&r->json, RULES_BODY);
     load_scripts(&report, scripts, count);
+    r->world.modules = NULL;
+    r->world.module_count = 0;
     compile_rules(&report);
     return r;
 }

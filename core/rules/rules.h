@@ -10,6 +10,12 @@
 
 struct rules; /* one generation of compiled rules with its VM */
 
+/* A script as given: path as in messages ("scripts/orders.lua") and its text. */
+struct rules_script {
+    const char *path;
+    struct slice text;
+};
+
 /* What rules may name. */
 struct rules_world {
     struct outbox *outbox;
@@ -20,13 +26,9 @@ struct rules_world {
     bool (*channel)(void *context, struct slice name, struct outbox_queue **queue,
                     const struct channel_plan **plan);
     const char *(*channel_suggest)(void *context, struct slice name); /* or NULL */
+    const struct rules_script *modules; /* what scripts may require; on loan for rules_new */
+    size_t module_count;
     void *context;
-};
-
-/* A script as given: path as in messages ("scripts/orders.lua") and its text. */
-struct rules_script {
-    const char *path;
-    struct slice text;
 };
 
 /* Compiles all scripts into one generation, in the order given (by path). Every problem of every

@@ -78,7 +78,7 @@ check_decimal(lua_State *L, int index)
         text.data = lua_tolstring(L, index, &text.size);
         bad = decimal_parse(text, arena, &d);
     } else
-        luaL_error(L, "a %s is no number", luaL_typename(L, index));
+        luaL_error(L, "a %s value is no number", luaL_typename(L, index));
     if (bad)
         raise_no_number(L, index);
     return d;

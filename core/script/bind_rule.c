@@ -50,7 +50,7 @@ register_rule(lua_State *L, const char *name, bool anonymous, int index)
     convert_value(L, index, &vm->arena, full, table);
     struct vm_rule *rule = new_rule(vm);
     rule->name = full;
-    rule->line = line_of_caller(L);
+    rule->line = line_of_script(L);
     rule->anonymous = anonymous;
     rule->table = table;
     vm->rule_count++;

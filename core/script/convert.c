@@ -284,7 +284,7 @@ convert_push(lua_State *L, const struct value *v)
         lua_pushnumber(L, v->real);
         break;
     case VALUE_DECIMAL:
-        bind_decimal_push(L, v->text);
+        bind_decimal_number(L, v->text);
         break;
     case VALUE_TEXT:
         lua_pushlstring(L, v->text.data, v->text.size);

@@ -1,17 +1,22 @@
 #include "script/script_private.h"
 
-/* Finds "path:line:" of a loaded script in `message`; the path's text and the line's number. */
+/* Finds the first "path:line:" of a loaded text in `message`: the text and the line's number. */
 static const struct vm_text *
 locate(const struct vm *vm, const char *message, int *line)
 {
+    const struct vm_text *found = NULL;
+    const char *first = NULL;
     for (size_t i = 0; i < vm->text_count; i++) {
         const struct vm_text *t = &vm->texts[i];
         size_t size = strlen(t->path);
         const char *at = strstr(message, t->path);
-        if (at && at[size] == ':' && (*line = atoi(at + size + 1)) > 0)
-            return t;
+        if (!at || at[size] != ':' || atoi(at + size + 1) <= 0 || (first && at > first))
+            continue;
+        *line = atoi(at + size + 1);
+        found = t;
+        first = at;
     }
-    return NULL;
+    return found;
 }
 
 static struct slice
@@ -152,6 +157,20 @@ raise_error(lua_State *L, const struct error *err)
     lua_pushstring(L, error_text(err, text, sizeof(text)));
     lua_concat(L, 2);
     return lua_error(L);
+}
+
+int
+line_of_script(lua_State *L)
+{
+    lua_Debug where = {0};
+    const char *script = vm_of(L)->script;
+    for (int level = 1; script && lua_getstack(L, level, &where); level++) {
+        lua_getinfo(L, "Sl", &where);
+        if (where.currentline > 0 && where.source[0] == '@' &&
+            strcmp(where.source + 1, script) == 0)
+            return where.currentline;
+    }
+    return line_of_caller(L);
 }
 
 int

@@ -1,4 +1,3 @@
-#include "base/log.h"
 #include "base/text.h"
 #include "script/script_private.h"
 
@@ -25,10 +24,9 @@ static const char *const removed[][2] = {
 
 /* Words of the design that are not built yet: named, so that a script is refused in plain words. */
 static const char *const later[] = {
-    "every",        "state",   "timer",  "lookup",       "lookup_all", "http",
-    "log",          "json",    "time",   "require",      "like",       "ilike",
-    "between",      "is_null", "any_of", "all_of",       "not_",       "changed_to",
-    "changed_from", "filter",  "secret", "channel_type", "param",
+    "every",        "state",   "timer",   "lookup",       "lookup_all", "http", "like",
+    "ilike",        "between", "is_null", "any_of",       "all_of",     "not_", "changed_to",
+    "changed_from", "filter",  "secret",  "channel_type", "param",
 };
 static const char *const later_declare[] = {"consumer", "pack", "secret", "sources_from_env"};
 
@@ -99,23 +97,6 @@ global_write(lua_State *L)
     return luaL_error(L, "\"%s\" is not declared; write: local %s = …", name, name);
 }
 
-static int
-sandbox_print(lua_State *L)
-{
-    luaL_Buffer line;
-    int count = lua_gettop(L);
-    luaL_buffinit(L, &line);
-    for (int i = 1; i <= count; i++) {
-        if (i > 1)
-            luaL_addchar(&line, ' ');
-        luaL_tolstring(L, i, NULL);
-        luaL_addvalue(&line);
-    }
-    luaL_pushresult(&line);
-    log_info("script", "%s", lua_tostring(L, -1));
-    return 0;
-}
-
 static void
 copy_fields(lua_State *L, int from, int to)
 {
@@ -163,8 +144,6 @@ sandbox_open(lua_State *L)
         lua_setfield(L, globals, base_names[i]);
     }
     lua_pop(L, 1);
-    lua_pushcfunction(L, sandbox_print);
-    lua_setfield(L, globals, "print");
     open_libraries(L, globals);
     lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_GLOBALS);
 }
@@ -177,13 +156,16 @@ sandbox_environment(lua_State *L)
     int env = lua_gettop(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_GLOBALS);
     int globals = lua_gettop(L);
-    for (size_t i = 0; i < countof(libraries); i++) {
+    for (lua_pushnil(L); lua_next(L, globals); lua_pop(L, 1)) {
+        if (!lua_istable(L, -1))
+            continue;
+        lua_pushvalue(L, -2);
         lua_newtable(L);
-        lua_getfield(L, globals, libraries[i].name);
-        copy_fields(L, lua_gettop(L), lua_gettop(L) - 1);
-        lua_pop(L, 1);
-        lua_setfield(L, env, libraries[i].name);
+        copy_fields(L, lua_gettop(L) - 2, lua_gettop(L));
+        lua_rawset(L, env);
     }
+    if (!vm_of(L)->declared_in)
+        bind_require_environment(L, env);
     lua_newtable(L); /* metatable */
     lua_pushvalue(L, globals);
     lua_pushcclosure(L, global_read, 1);

@@ -46,6 +46,14 @@ struct budget {
     size_t memory, memory_most;    /* bytes of Lua in use; may be in use */
 };
 
+/* How much each origin has logged within the second that began at `since`. */
+struct vm_log_rate {
+    int64_t since; /* clock_mono */
+    unsigned lines, left_out;
+};
+
+#define VM_LOG_RATES 64 /* origins share them by hash */
+
 struct vm {
     lua_State *lua;
     struct budget budget;
@@ -55,11 +63,15 @@ struct vm {
     size_t rule_count, rule_room;
     struct vm_text *texts; /* of the loaded scripts, to quote lines from */
     size_t text_count, text_room;
+    struct vm_required *required; /* by which script, each once */
+    size_t required_count, required_room;
 
     enum vm_phase phase;
     const char *script; /* under load: its path */
     const char *stem;   /* … and its part of full names */
     unsigned anonymous; /* … and how many on() without a name it had */
+    const char *rule;   /* whose functions are called, for the log; or NULL */
+    struct vm_log_rate log_rates[VM_LOG_RATES];
 
     struct event *event;        /* of the call under way; NULL between calls */
     const struct schema *bound; /* whose columns the row objects know */
@@ -87,6 +99,9 @@ enum vm_slot {
     SLOT_GLOBALS,   /* what every script sees */
     SLOT_LAST,
 };
+
+/* Keeps the text of that path, to quote lines from; both are copied, a path once. */
+void vm_remember_text(struct vm *vm, const char *path, struct slice text);
 
 static inline struct vm *
 vm_of(lua_State *L)
@@ -134,6 +149,8 @@ bool null_is(lua_State *L, int index);
 
 /* The line of the script that called the running C function; 0: none is to be seen. */
 int line_of_caller(lua_State *L);
+/* The same, of the script under load where a module of its stands between. */
+int line_of_script(lua_State *L);
 
 /* The text of an error as a Lua error, never returning. */
 int raise_error(lua_State *L, const struct error *err);
@@ -156,7 +173,11 @@ bool bind_decimal_text(lua_State *L, int index, struct slice *out);
 /* A number text as Lua sees it (language.md §5): integer, float, decimal, or the server's own text.
  */
 void bind_decimal_number(lua_State *L, struct slice text);
-void bind_rule_open(lua_State *L);    /* rule on send render, conditions, null */
-void bind_declare_open(lua_State *L); /* source channel settings env */
+void bind_log_open(lua_State *L);                     /* log print */
+void bind_json_open(lua_State *L);                    /* json */
+void bind_time_open(lua_State *L);                    /* time */
+void bind_require_environment(lua_State *L, int env); /* require, for one script */
+void bind_rule_open(lua_State *L);                    /* rule on send render, conditions, null */
+void bind_declare_open(lua_State *L);                 /* source channel settings env */
 
 #endif

@@ -12,11 +12,14 @@ open_all(lua_State *L)
     gate_open(L);
     sandbox_open(L);
     bind_decimal_open(L);
+    bind_log_open(L);
     bind_rule_open(L);
     if (vm->declared_in) {
         bind_declare_open(L);
         return 0;
     }
+    bind_json_open(L);
+    bind_time_open(L);
     bind_row_open(L);
     bind_event_open(L);
     return 0;
@@ -69,6 +72,7 @@ vm_free(struct vm *vm)
     buffer_release(&vm->scratch);
     free(vm->rules);
     free(vm->texts);
+    free(vm->required);
     free(vm);
 }
 
@@ -85,14 +89,18 @@ stem_of(struct vm *vm, const char *path)
     return arena_slice(&vm->arena, s).data;
 }
 
-static void
-remember_text(struct vm *vm, const char *path, struct slice text)
+void
+vm_remember_text(struct vm *vm, const char *path, struct slice text)
 {
+    for (size_t i = 0; i < vm->text_count; i++)
+        if (strcmp(vm->texts[i].path, path) == 0 && slice_equal(vm->texts[i].text, text))
+            return;
     if (vm->text_count == vm->text_room) {
         vm->text_room = vm->text_room ? vm->text_room * 2 : 8;
         vm->texts = memory_grow(vm->texts, vm->text_room * sizeof(*vm->texts));
     }
-    vm->texts[vm->text_count++] = (struct vm_text){path, arena_slice(&vm->arena, text)};
+    vm->texts[vm->text_count++] =
+        (struct vm_text){arena_text(&vm->arena, path), arena_slice(&vm->arena, text)};
 }
 
 /* Compiles, gives the chunk its own _ENV, runs it. Stack: light userdata of struct vm_text. */
@@ -112,21 +120,23 @@ load_body(lua_State *L)
 int
 vm_load(struct vm *vm, const char *path, struct slice text, struct error *err)
 {
-    size_t rules_before = vm->rule_count;
+    size_t rules_before = vm->rule_count, texts_before = vm->text_count;
+    struct vm_text loaded;
     vm->script = arena_text(&vm->arena, path);
     vm->stem = stem_of(vm, path);
     vm->anonymous = 0;
-    remember_text(vm, vm->script, text);
+    vm_remember_text(vm, vm->script, text);
+    loaded = (struct vm_text){vm->script, text};
     vm->phase = PHASE_LOAD;
     vm->null_column = (struct slice){0};
     budget_begin(vm, BUDGET_LOAD_MS, BUDGET_MEMORY);
-    int result = gate_run(vm, load_body, &vm->texts[vm->text_count - 1], err);
+    int result = gate_run(vm, load_body, &loaded, err);
     budget_end(vm);
     vm->phase = PHASE_NONE;
     vm->script = NULL;
     if (result != 0) {
         vm->rule_count = rules_before;
-        vm->text_count--; /* lines are quoted from what runs */
+        vm->text_count = texts_before; /* lines are quoted from what runs */
     }
     return result;
 }
@@ -136,6 +146,19 @@ vm_rules(const struct vm *vm, const struct vm_rule **out)
 {
     *out = vm->rules;
     return vm->rule_count;
+}
+
+size_t
+vm_required(const struct vm *vm, const struct vm_required **out)
+{
+    *out = vm->required;
+    return vm->required_count;
+}
+
+void
+vm_name(struct vm *vm, const char *rule)
+{
+    vm->rule = rule;
 }
 
 size_t

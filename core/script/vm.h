@@ -29,6 +29,9 @@ struct vm_host {
     /* Compiled-once rendering of a template text for render(). */
     int (*render)(void *context, struct slice text, struct event *event, struct buffer *out,
                   struct error *err);
+    /* The text of a module that a script requires, by path ("scripts/lib/money.lua"); on loan for
+     * the load. */
+    int (*module)(void *context, struct slice path, struct slice *text, struct error *err);
 };
 
 /* What a script registered: by rule(name, table) or on([name,] pattern, ops, fn), the latter made
@@ -50,6 +53,16 @@ void vm_free(struct vm *vm);
 int vm_load(struct vm *vm, const char *path, struct slice text, struct error *err) must_check;
 
 size_t vm_rules(const struct vm *vm, const struct vm_rule **out);
+
+/* Which modules each script asked for, those that are not there or do not load included: when one
+ * changes, these scripts have to be loaded again. Also of scripts that failed. */
+struct vm_required {
+    const char *script, *module; /* paths */
+};
+size_t vm_required(const struct vm *vm, const struct vm_required **out);
+
+/* Whose functions are called from now on: a rule's full name, on loan, for the log; or NULL. */
+void vm_name(struct vm *vm, const char *rule);
 
 /* Calls into functions of a rule's table, all through the gate. 0, or -1 with ERROR_DATA: message
  * with file:line, traceback as the cause. */

@@ -100,6 +100,8 @@ workspace_check(const char *folder, workspace_report *report, void *context,
     struct rules_world world;
     fill_world(c, &world);
     check_channels(c, folder);
+    world.modules = out->scripts->modules;
+    world.module_count = out->scripts->module_count;
     /* Without what tidegate.lua declares, every rule would be wrong for that reason alone. */
     if (out->problems && out->config.source_count == 0)
         out->scripts->count = 0;

@@ -275,11 +275,15 @@ compare_paths(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-int
-folder_scripts(const char *folder, struct arena *arena, const char *const **out, struct error *err)
+static int
+list_sorted(const char *folder, const char *relative, struct arena *arena, const char *const **out,
+            struct error *err)
 {
     struct listing l = {.folder = folder, .arena = arena};
-    int result = list_folder(&l, "scripts", 0, err);
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", folder, relative);
+    bool scripts = strchr(relative, '/') == NULL;
+    int result = scripts || exists(path) ? list_folder(&l, relative, !scripts, err) : 0;
     const char **copy = arena_alloc(arena, (l.count + 1) * sizeof(*copy));
     if (l.count)
         memcpy(copy, l.paths, l.count * sizeof(*copy));
@@ -287,6 +291,18 @@ folder_scripts(const char *folder, struct arena *arena, const char *const **out,
     free(l.paths);
     *out = copy;
     return result == 0 ? (int)l.count : -1;
+}
+
+int
+folder_scripts(const char *folder, struct arena *arena, const char *const **out, struct error *err)
+{
+    return list_sorted(folder, "scripts", arena, out, err);
+}
+
+int
+folder_modules(const char *folder, struct arena *arena, const char *const **out, struct error *err)
+{
+    return list_sorted(folder, "scripts/lib", arena, out, err);
 }
 
 int

@@ -33,6 +33,10 @@ int folder_read_script(const char *path, struct buffer *out, struct error *err) 
 int folder_scripts(const char *folder, struct arena *arena, const char *const **out,
                    struct error *err) must_check;
 
+/* Likewise the modules that scripts may require: FOLDER/scripts/lib, with the folders in it. */
+int folder_modules(const char *folder, struct arena *arena, const char *const **out,
+                   struct error *err) must_check;
+
 /* Path of the daemon's socket: data/tidegate.sock, or one in a short private folder when that
  * passes 107 bytes. */
 int folder_socket(const char *folder, char out[108], struct error *err) must_check;

@@ -8,12 +8,13 @@
 
 struct scripts {
     struct arena arena;
-    struct rules_script *list;
-    size_t count;
+    struct rules_script *list, *modules; /* modules: text.data is NULL where one can't be read */
+    size_t count, module_count;
 };
 
-/* Reads them all; a script that can't be read (unreadable, writable by others, too large) is a
- * problem of that script alone. -1 only when the folder itself can't be listed. */
+/* Reads them all, and the modules that they may require; a script that can't be read (unreadable,
+ * writable by others, too large) is a problem of that script alone. -1 only when the folder itself
+ * can't be listed. */
 int scripts_read(const char *folder, struct scripts *out, rules_problem *problem, void *context,
                  struct error *err) must_check;
 void scripts_release(struct scripts *s);

@@ -132,6 +132,8 @@ make_rules(struct config *config, const struct scripts *scripts, struct rules_wo
            rules_problem *problem, void *context, struct error *err)
 {
     config_name_sources(config, world);
+    world->modules = scripts->modules;
+    world->module_count = scripts->module_count;
     return rules_new(world, scripts->list, scripts->count, problem, context, err);
 }
 

@@ -54,10 +54,25 @@ rig_render(void *context, struct slice text, struct event *e, struct buffer *out
     return 0;
 }
 
+/* Modules as "path", "text", …, NULL; what scripts may require. */
+static const char *const *rig_modules;
+
+static unused int
+rig_module(void *context, struct slice path, struct slice *text, struct error *err)
+{
+    (void)context;
+    for (const char *const *m = rig_modules; m && *m; m += 2)
+        if (slice_is(path, *m)) {
+            *text = slice_of(m[1]);
+            return 0;
+        }
+    return error_set(err, ERROR_DATA, "there is no module %s", path.data);
+}
+
 static unused int
 rig_setup(void **state)
 {
-    struct vm_host host = {.send = rig_send, .render = rig_render};
+    struct vm_host host = {.send = rig_send, .render = rig_render, .module = rig_module};
     struct error err = {0};
     (void)state;
     buffer_init(&rig_sent, 1 << 24);
