@@ -203,6 +203,29 @@ meta_le(lua_State *L)
     return 1;
 }
 
+bool
+bind_decimal_same(lua_State *L, int a, int b)
+{
+    struct slice unused;
+    bool decimals[] = {bind_decimal_text(L, a, &unused), bind_decimal_text(L, b, &unused)};
+    if ((!decimals[0] && !decimals[1]) || (!decimals[0] && lua_type(L, a) != LUA_TNUMBER) ||
+        (!decimals[1] && lua_type(L, b) != LUA_TNUMBER))
+        return false;
+    a = lua_absindex(L, a);
+    b = lua_absindex(L, b);
+    lua_pushcfunction(L, meta_le);
+    lua_pushvalue(L, a);
+    lua_pushvalue(L, b);
+    lua_call(L, 2, 1);
+    lua_pushcfunction(L, meta_le);
+    lua_pushvalue(L, b);
+    lua_pushvalue(L, a);
+    lua_call(L, 2, 1);
+    bool same = lua_toboolean(L, -1) && lua_toboolean(L, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
 static int
 meta_tostring(lua_State *L)
 {

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "event/event_json.h"
 #include "script/script_private.h"
 
@@ -232,15 +233,33 @@ raise_old_missing(lua_State *L, const char *column)
         column);
 }
 
-/* e:changed(column) */
+/* Does the column at `index` count as changed? Raises when the log does not say. */
+static bool
+has_changed(lua_State *L, struct event *e, unsigned column)
+{
+    enum change change = event_changed(e, column);
+    if (change == CHANGE_UNKNOWN) {
+        struct slice name = e->schema->columns[column].name;
+        lua_pushlstring(L, name.data, name.size);
+        raise_old_missing(L, lua_tostring(L, -1));
+    }
+    return change == CHANGE_YES;
+}
+
+/* e:changed([column, …]): did any of these change in this update; any at all without names. */
 static int
 method_changed(lua_State *L)
 {
     struct event *e = bind_event_check(L, 1);
-    enum change change = event_changed(e, bind_row_column(L, 2));
-    if (change == CHANGE_UNKNOWN)
-        return raise_old_missing(L, lua_tostring(L, 2));
-    lua_pushboolean(L, change == CHANGE_YES);
+    int count = lua_gettop(L);
+    bool changed = false;
+    for (int i = 2; i <= count; i++)
+        changed |= has_changed(L, e, bind_row_column(L, i));
+    for (unsigned i = 0; count == 1 && i < e->schema->column_count && !changed; i++)
+        changed = event_changed(e, i) == CHANGE_YES;
+    for (unsigned i = 0; count == 1 && i < e->schema->column_count && !changed; i++)
+        changed = has_changed(L, e, i);
+    lua_pushboolean(L, changed);
     return 1;
 }
 
@@ -264,7 +283,8 @@ method_was(lua_State *L)
         return 1;
     bool same = none       ? false
                 : ask_null ? lua_isnil(L, -1)
-                           : lua_compare(L, 3, lua_gettop(L), LUA_OPEQ);
+                           : lua_compare(L, 3, lua_gettop(L), LUA_OPEQ) ||
+                                 bind_decimal_same(L, 3, lua_gettop(L));
     lua_pushboolean(L, same);
     return 1;
 }
@@ -282,7 +302,8 @@ static int
 method_text(lua_State *L)
 {
     const struct cell *cell = subject_cell(L);
-    if (!cell_is_value(cell)) {
+    bind_row_check_there(L, cell, 2);
+    if (cell->kind == CELL_NULL) {
         lua_pushnil(L);
         return 1;
     }
@@ -293,13 +314,27 @@ method_text(lua_State *L)
     return 1;
 }
 
+static enum event_format
+check_format(lua_State *L, int index)
+{
+    const char *name = luaL_optstring(L, index, event_format_names[0]);
+    size_t count = 0;
+    for (; event_format_names[count]; count++)
+        if (strcmp(event_format_names[count], name) == 0)
+            return (enum event_format)count;
+    const char *near = text_suggest(slice_of(name), event_format_names, count, sizeof(char *));
+    luaL_error(L, "\"%s\" is no format that an event can have%s%s%s", name,
+               near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return FORMAT_NATIVE;
+}
+
 /* e:json([format]) */
 static int
 method_json(lua_State *L)
 {
     struct event *e = bind_event_check(L, 1);
     struct event_shape shape = event_shape_default;
-    shape.format = (enum event_format)luaL_checkoption(L, 2, "native", event_format_names);
+    shape.format = check_format(L, 2);
     struct buffer *b = &vm_of(L)->scratch;
     buffer_reset(b);
     event_json(e, &shape, b);
@@ -348,6 +383,19 @@ method_has(lua_State *L)
     return 1;
 }
 
+/* e:row_table(): e.row as a table to change and to send; nil where the event has no row. */
+static int
+method_row_table(lua_State *L)
+{
+    struct event *e = bind_event_check(L, 1);
+    if (!event_subject(e)->present) {
+        lua_pushnil(L);
+        return 1;
+    }
+    bind_row_push_table(L, e, event_subject(e) == event_row(e, EVENT_OLD) ? EVENT_OLD : EVENT_NEW);
+    return 1;
+}
+
 static int
 method_later(lua_State *L)
 {
@@ -364,7 +412,7 @@ static const luaL_Reg methods[] = {
     {"is_unknown", method_is_unknown},
     {"has", method_has},
     {"get", method_later},
-    {"row_table", method_later},
+    {"row_table", method_row_table},
     {NULL, NULL},
 };
 

@@ -53,6 +53,11 @@ table_json(lua_State *L)
 static void
 push_text(lua_State *L, int index)
 {
+    enum event_image image;
+    if (bind_row_is(L, index, &image) && vm_of(L)->event) {
+        bind_row_push_table(L, vm_of(L)->event, image);
+        lua_replace(L, index);
+    }
     if (lua_type(L, index) == LUA_TTABLE && luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) {
         lua_pushcfunction(L, table_json);
         lua_pushvalue(L, index);

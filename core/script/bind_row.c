@@ -99,6 +99,14 @@ why_missing(const struct cell *cell)
     }
 }
 
+void
+bind_row_check_there(lua_State *L, const struct cell *cell, int name)
+{
+    if (!cell_is_value(cell) && cell->kind != CELL_NULL)
+        luaL_error(L, "column \"%s\" %s; ask e:has(\"%s\") first", lua_tostring(L, name),
+                   why_missing(cell), lua_tostring(L, name));
+}
+
 /* row.column: the value; upvalue 1: {column name -> index}. A name that the table does not have
  * fails closed. */
 static int
@@ -119,9 +127,7 @@ row_index(lua_State *L)
     const struct cell *cell = event_value(e, row->image, column);
     if (cell->kind == CELL_NULL)
         vm->null_column = e->schema->columns[column].name;
-    else if (!cell_is_value(cell))
-        return luaL_error(L, "column \"%s\" %s; ask e:has(\"%s\") first", lua_tostring(L, 2),
-                          why_missing(cell), lua_tostring(L, 2));
+    bind_row_check_there(L, cell, 2);
     bind_row_push_cell(L, cell);
     return 1;
 }
@@ -130,6 +136,35 @@ static int
 row_newindex(lua_State *L)
 {
     return luaL_error(L, "rows are read-only");
+}
+
+void
+bind_row_push_table(lua_State *L, struct event *e, enum event_image image)
+{
+    lua_createtable(L, 0, e->schema->column_count);
+    for (unsigned i = 0; i < e->schema->column_count; i++) {
+        const struct cell *cell = event_value(e, image, i);
+        if (!cell_is_value(cell) && cell->kind != CELL_NULL)
+            continue;
+        struct slice name = e->schema->columns[i].name;
+        lua_pushlstring(L, name.data, name.size);
+        if (cell->kind == CELL_NULL)
+            null_push(L);
+        else
+            bind_row_push_cell(L, cell);
+        lua_rawset(L, -3);
+    }
+}
+
+bool
+bind_row_is(lua_State *L, int index, enum event_image *image)
+{
+    if (lua_type(L, index) != LUA_TUSERDATA)
+        return false;
+    const struct row_object *row = luaL_testudata(L, index, "tidegate.row");
+    if (row)
+        *image = row->image;
+    return row != NULL;
 }
 
 /* Iterator of pairs(row): column order, values only; upvalues: row, next column. */

@@ -165,11 +165,19 @@ struct event *bind_event_check(lua_State *L, int index); /* the running event, o
 bool bind_event_is(lua_State *L, int index);
 void bind_row_open(lua_State *L);
 void bind_row_push_cell(lua_State *L, const struct cell *cell);
+/* Raises when the cell is neither a value nor NULL; the column's name is at `name`. */
+void bind_row_check_there(lua_State *L, const struct cell *cell, int name);
+/* The image as a table of the script's own: `null` for NULL, without what the log does not carry.
+ */
+void bind_row_push_table(lua_State *L, struct event *e, enum event_image image);
+bool bind_row_is(lua_State *L, int index, enum event_image *image); /* e.new, e.old */
 /* The column of that name in the running event, or raises with a suggestion. */
 unsigned bind_row_column(lua_State *L, int index);
 void bind_decimal_open(lua_State *L);
 void bind_decimal_push(lua_State *L, struct slice text);
 bool bind_decimal_text(lua_State *L, int index, struct slice *out);
+/* Are these two numbers, one of them a decimal at least, of the same value? */
+bool bind_decimal_same(lua_State *L, int a, int b);
 /* A number text as Lua sees it (language.md §5): integer, float, decimal, or the server's own text.
  */
 void bind_decimal_number(lua_State *L, struct slice text);

@@ -45,6 +45,13 @@ fields_and_methods(void **state)
         {"e:was('note', null)", "true"},
         {"e:was('note', nil)", "true"},
         {"e:was('total', 12.5)", "true"},
+        {"e:was('total', decimal('12.50'))", "true"},
+        {"e:was('total', decimal('12.51'))", "false"},
+        {"e:was('total', '12.50')", "false"},
+        {"e:was('status', decimal(1))", "false"},
+        {"e:changed()", "true"},
+        {"e:changed('total', 'status')", "true"},
+        {"e:changed('total', 'paid')", "false"},
         {"e:text('total')", "12.50"},
         {"e:text('note')", "nil"},
         {"e:text('photo')", "00ff"},
@@ -85,8 +92,12 @@ what_is_not_there_fails_closed(void **state)
         {"e:was('big')", "!old value not in log"},
         {"e.changed('status')", "!call methods with a colon"},
         {"e:get('doc.a')", "!not built yet"},
-        {"e:row_table()", "!not built yet"},
-        {"e:json('xml')", "!invalid option 'xml'"},
+        {"e:text('big')", "!did not change, and the log does not carry its value; ask e:has"},
+        {"e:text('old')", "!may have changed"},
+        {"e:changed('status', 'old')", "!old value not in log: column \"old\""},
+        {"e:row_table().statsu.x", "!attempt to index a nil value"},
+        {"e:json('xml')", "!\"xml\" is no format that an event can have"},
+        {"e:json('nativ')", "!did you mean \"native\"?"},
         {"rawset(e, 'x', 1)", "!table expected"},
         {"getmetatable(e)", "false"},
         {"getmetatable(e.new)", "false"},
@@ -136,11 +147,15 @@ images_depend_on_the_operation(void **state)
                                               {"e:was('s', 'a')", "false"},
                                               {"e.key.id", "1"}};
     static const struct rig_row deleted[] = {
-        {"e.new", "nil"},  {"e.old.id", "1"},
-        {"e.row.s", "a"},  {"e:text('s')", "a"},
-        {"e.key.id", "1"}, {"e.new.id", "!e.new is nil for delete; e.row is the row of"}};
-    static const struct rig_row ddl[] = {
-        {"e.new", "nil"}, {"e.row", "nil"}, {"e.ddl.kind", "alter"}, {"e.op", "ddl"}};
+        {"e.new", "nil"},         {"e.old.id", "1"},
+        {"e.row.s", "a"},         {"e:text('s')", "a"},
+        {"e:row_table().s", "a"}, {"e:changed()", "false"},
+        {"e.key.id", "1"},        {"e.new.id", "!e.new is nil for delete; e.row is the row of"}};
+    static const struct rig_row ddl[] = {{"e.new", "nil"},
+                                         {"e.row", "nil"},
+                                         {"e:row_table()", "nil"},
+                                         {"e.ddl.kind", "alter"},
+                                         {"e.op", "ddl"}};
     static const struct rig_row message[] = {{"e.prefix .. e.content", "pc"}, {"e.key", "nil"}};
     struct event e =
         event_make(EVENT_INSERT, schema, "1", event_make_row("1", "'a'"), event_make_none());
@@ -166,6 +181,23 @@ rows_iterate_in_column_order(void **state)
     assert_null(rig_run(&e, "local t = {} for k, v in pairs(e.new) do t[#t + 1] = k end\n"
                             "send('x', table.concat(t, ' '))"));
     assert_string_equal(buffer_cstring(&rig_sent), "x=id status total paid weight doc photo made;");
+}
+
+/* A copy to mask values in; the event stays as it is. */
+static void
+row_tables_are_the_scripts_own(void **state)
+{
+    struct event e = rig_event();
+    (void)state;
+    assert_null(rig_run(&e, "local row = e:row_table() row.photo = nil row.status = '***'\n"
+                            "row.doc.a[1] = 'x' row.more = { 1 }\n"
+                            "assert(row.note == null and row.big == nil and row.old == nil)\n"
+                            "assert(e.new.status == 'shipped' and e.new.doc.a[1] == 1)\n"
+                            "send('x', row)"));
+    assert_string_equal(buffer_cstring(&rig_sent),
+                        "x={\"doc\":{\"a\":[\"x\",2.5,null,{}],\"empty\":[]},\"id\":1,"
+                        "\"made\":\"2026-11-21T06:42:00Z\",\"more\":[1],\"note\":null,"
+                        "\"paid\":true,\"status\":\"***\",\"total\":12.5,\"weight\":1.5};");
 }
 
 /* What a script keeps of an event is no copy: the one object shows whatever is handled, also to a
@@ -224,6 +256,7 @@ main(void)
         cmocka_unit_test(a_null_is_named_when_it_is_used),
         cmocka_unit_test(images_depend_on_the_operation),
         cmocka_unit_test(rows_iterate_in_column_order),
+        cmocka_unit_test(row_tables_are_the_scripts_own),
         cmocka_unit_test(kept_events_show_the_one_that_is_handled),
         cmocka_unit_test(columns_follow_the_table),
     };

@@ -128,8 +128,9 @@ static void
 logs_bear_the_rules_name(void **state)
 {
     static const char *const words[] = {
-        "script/l", "loads 1", "rule/a/b",        "plain 50% done",      "2 rows of orders",
-        "warned",   "bad",     "{\\\"a\\\":[1]}", "x nil true 1.5 shop", "printed 1",
+        "script/l",  "loads 1", "rule/a/b",        "plain 50% done", "2 rows of orders",
+        "warned",    "bad",     "{\\\"a\\\":[1]}", "\\\"id\\\":1",   "x nil true 1.5 shop",
+        "printed 1",
     };
     struct event e = rig_event();
     char *path = open_log(LOG_INFO);
@@ -140,7 +141,7 @@ logs_bear_the_rules_name(void **state)
                             "log.info('%d rows of %s', 2, e.table) log.warn('warned')\n"
                             "log.error('bad') log.info({ a = { 1 } })\n"
                             "log.info('x', nil, true, 1.5, e) print('printed', 1) log.info()\n"
-                            "log.info({ f = print })"));
+                            "log.info({ f = print }) log.info(e.new)"));
     const char *wrong = rig_run(&e, "log.info('%d', 'x')");
     assert_non_null(strstr(wrong, "bad argument #2"));
     vm_name(rig_vm, NULL);
