@@ -187,6 +187,20 @@ dispatch_release(struct rules *r)
     }
 }
 
+/* People read text: of a table that a script made, one field is the text, the others options. */
+static int
+fit_table(struct rules *r, struct outbox_message *m, struct error *err)
+{
+    buffer_reset(&r->json);
+    buffer_reset(&r->fields);
+    if (wording_table(m->body, m->options, &r->json, &r->fields, &m->key_hash, err) != 0)
+        return -1;
+    m->kind = MESSAGE_TEXT;
+    m->body = buffer_view(&r->json);
+    m->options = buffer_view(&r->fields);
+    return 0;
+}
+
 static int
 send_message(struct rules *r, const struct vm_send *send, struct error *err)
 {
@@ -211,6 +225,8 @@ send_message(struct rules *r, const struct vm_send *send, struct error *err)
         m.kind = send->kind == VM_TEXT ? MESSAGE_TEXT : MESSAGE_TABLE;
         m.body = send->body;
         if (check_body(m.body, err) != 0)
+            return error_context(err, "send");
+        if (m.kind == MESSAGE_TABLE && rule_is_human(plan) && fit_table(r, &m, err) != 0)
             return error_context(err, "send");
     }
     return put(r, &m, send->channel, err);
@@ -239,12 +255,14 @@ dispatch_render(void *context, struct slice text, struct event *e, struct buffer
     return template_render(template, e, TEMPLATE_PLAIN, out, err);
 }
 
-/* Fills the message that all targets get; `*nothing` when a function decided not to send. */
+/* Fills the message of that wording; `*nothing` when a function decided not to send. */
 static int
-make_message(struct rules *r, struct outbox_message *m, bool *nothing, struct error *err)
+make_message(struct rules *r, const struct wording *w, struct outbox_message *m, bool *nothing,
+             struct error *err)
 {
-    const struct wording *w = &r->run.rule->wording;
     struct vm_message said;
+    *m = (struct outbox_message){0};
+    *nothing = false;
     buffer_reset(&r->body);
     buffer_reset(&r->options);
     if (wording_render(w, r->run.event, &r->body, &r->options, &m->key_hash, err) != 0)
@@ -269,16 +287,24 @@ static int
 notify(struct rules *r, struct error *err)
 {
     const struct rule *rule = r->run.rule;
+    const struct wording *made_of = NULL;
     struct outbox_message made = {0};
     bool nothing = false;
-    if (make_message(r, &made, &nothing, err) != 0)
-        return error_context(err, "message");
-    for (size_t i = 0; i < rule->target_count && !nothing; i++) {
+    for (size_t i = 0; i < rule->target_count; i++) {
+        const struct rule_target *target = &rule->targets[i];
+        if (target->wording != made_of &&
+            make_message(r, target->wording, &made, &nothing, err) != 0)
+            return error_context(err, "message");
+        made_of = target->wording;
         struct outbox_message m = made;
-        m.queue = rule->targets[i].queue;
+        if (nothing)
+            continue;
+        m.queue = target->queue;
         if (m.kind == MESSAGE_EVENT)
-            set_event(r, &m, rule->targets[i].shape);
-        if (put(r, &m, rule->targets[i].name, err) != 0)
+            set_event(r, &m, target->shape);
+        if (m.kind == MESSAGE_TABLE && target->human && fit_table(r, &m, err) != 0)
+            return error_context(err, "message");
+        if (put(r, &m, target->name, err) != 0)
             return -1;
     }
     return 0;

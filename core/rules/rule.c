@@ -1,5 +1,6 @@
 #include "rules/rule.h"
 #include "base/text.h"
+#include "channel/channel_driver.h"
 
 /* What the keys of a rule's table are read into. */
 struct maker {
@@ -199,6 +200,31 @@ static const struct {
     {"formerly", NULL},
 };
 
+/* The first condition anywhere in a value, or NULL. */
+static const struct value *
+find_condition(const struct value *v)
+{
+    const struct value *found = v->kind == VALUE_CALL ? v : NULL;
+    for (size_t i = 0; v->kind == VALUE_LIST && i < v->count && !found; i++)
+        found = find_condition(&v->items[i]);
+    for (size_t i = 0; v->kind == VALUE_MAP && i < v->count && !found; i++)
+        found = find_condition(&v->pairs[i].value);
+    return found;
+}
+
+/* gt(5) and its like have a meaning only where rows are looked for. */
+static int
+refuse_condition(const struct value_pair *pair, struct error *err)
+{
+    const struct value *found = find_condition(&pair->value);
+    if (!found || slice_is(pair->key, "where") || slice_is(pair->key, "resolve"))
+        return 0;
+    int size = (int)found->text.size;
+    error_set(err, ERROR_DATA, "%.*s: %.*s is a condition, and those belong in where",
+              (int)pair->key.size, pair->key.data, size, found->text.data);
+    return error_hint(err, "where = { column = %.*s(…) }", size, found->text.data);
+}
+
 static int
 take_key(struct maker *m, const struct value_pair *pair, struct error *err)
 {
@@ -207,6 +233,8 @@ take_key(struct maker *m, const struct value_pair *pair, struct error *err)
             continue;
         if (!keys[i].take)
             return error_set(err, ERROR_REFUSED, "%s is not built yet", keys[i].name);
+        if (refuse_condition(pair, err) != 0)
+            return -1;
         return keys[i].take(m, &pair->value, err);
     }
     const char *near = text_suggest(pair->key, keys, countof(keys), sizeof(keys[0]));
@@ -248,6 +276,12 @@ rule_channel(const struct rules_world *world, struct slice name, struct outbox_q
                       (int)(name.size > 63 ? 63 : name.size), name.data);
 }
 
+bool
+rule_is_human(const struct channel_plan *plan)
+{
+    return plan->driver && plan->driver->human;
+}
+
 static bool
 has_column(const struct event_shape *shape, const char *column)
 {
@@ -278,10 +312,14 @@ static int
 make_target(struct maker *m, struct slice name, struct rule_target *out, struct error *err)
 {
     const struct channel_plan *plan;
-    const struct wording *w = &m->rule->wording;
+    struct wording *w = &m->rule->wording;
     out->name = name;
     if (rule_channel(m->world, name, &out->queue, &plan, err) != 0)
         return error_context(err, "notify");
+    out->human = rule_is_human(plan);
+    out->wording = wording_for(w, name, plan->driver ? plan->driver->name : "", err);
+    if (!out->wording)
+        return -1;
     struct event_shape shape = plan->common.shape;
     if (w->format)
         shape.format = (enum event_format)wording_format(slice_of(w->format), NULL);
@@ -304,7 +342,7 @@ make_targets(struct maker *m, struct error *err)
     for (size_t i = 0; i < rule->target_count; i++)
         if (make_target(m, names[i], &rule->targets[i], err) != 0)
             return -1;
-    return 0;
+    return wording_check_choices(&rule->wording, err);
 }
 
 static int

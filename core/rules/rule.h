@@ -13,6 +13,8 @@ struct rule_target {
     struct slice name;
     struct outbox_queue *queue;
     const struct event_shape *shape; /* how an event is printed for it */
+    const struct wording *wording;   /* what it is sent */
+    bool human;                      /* people read it: a table is text and fields, not JSON */
 };
 
 struct rule {
@@ -51,6 +53,9 @@ void rule_release(struct rule *rule);
 /* A channel by name, or -1 with a suggestion. */
 int rule_channel(const struct rules_world *world, struct slice name, struct outbox_queue **queue,
                  const struct channel_plan **plan, struct error *err) must_check;
+
+/* Do people read what goes there? */
+bool rule_is_human(const struct channel_plan *plan);
 
 /* A shape like that of the channel, narrowed to `columns` (NULL: all that the channel has). */
 const struct event_shape *rule_shape(const struct event_shape *channel, const char *const *columns,

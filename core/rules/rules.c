@@ -126,6 +126,7 @@ rules_new(const struct rules_world *world, const struct rules_script *scripts, s
     buffer_init(&r->body, RULES_BODY + 1);
     buffer_init(&r->options, RULES_BODY);
     buffer_init(&r->json, RULES_BODY);
+    buffer_init(&r->fields, RULES_BODY);
     load_scripts(&report, scripts, count);
     r->world.modules = NULL;
     r->world.module_count = 0;
@@ -159,6 +160,7 @@ rules_free(struct rules *r)
     buffer_release(&r->body);
     buffer_release(&r->options);
     buffer_release(&r->json);
+    buffer_release(&r->fields);
     pthread_mutex_destroy(&r->lock);
     arena_release(&r->tables);
     arena_release(&r->arena);

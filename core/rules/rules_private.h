@@ -49,7 +49,7 @@ struct rules {
     uint64_t *candidates;                    /* bits, for as many rules as there are */
     struct rules_run run;
     struct error error, failure; /* here because they are large: of the rule, of its sends */
-    struct buffer event_id, body, options, json;
+    struct buffer event_id, body, options, json, fields;
     struct rules_rendered rendered[RULES_RENDERED];
     const struct event_shape *shapes[RULES_SHAPES]; /* that send() asked for */
     size_t shape_count;

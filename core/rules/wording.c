@@ -1,18 +1,10 @@
-#include "rules/wording.h"
-#include <inttypes.h>
-#include <stdio.h>
+#include "rules/wording_part.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "event/template.h"
 
-/* The fields of a message and of options. Which may stand where, and which are no templates. */
-enum { IN_MESSAGE = 1, IN_OPTIONS = 2, IN_SEND = 4, IS_BODY = 8, IS_SHAPE = 16, IS_HEADERS = 32 };
-
-static const struct {
-    const char *name;
-    unsigned flags;
-} fields[] = {
+static const struct wording_row rows[] = {
     {"text", IN_MESSAGE | IS_BODY},
     {"body", IN_MESSAGE | IS_BODY},
     {"html", IN_MESSAGE},
@@ -25,22 +17,23 @@ static const struct {
     {"columns", IN_OPTIONS | IN_SEND | IS_SHAPE},
 };
 
-/* The row of that name which may stand there, or -1 with err. */
-static int
-find_field(struct slice name, unsigned place, const char *what, struct error *err)
+const struct wording_row *
+wording_row(struct slice name, unsigned place, const char *what, struct error *err)
 {
-    const char *names[countof(fields)];
+    const char *names[countof(rows)];
     size_t count = 0;
-    for (size_t i = 0; i < countof(fields); i++) {
-        if (!(fields[i].flags & place))
+    for (size_t i = 0; i < countof(rows); i++) {
+        if (!(rows[i].flags & place))
             continue;
-        if (slice_is(name, fields[i].name))
-            return (int)i;
-        names[count++] = fields[i].name;
+        if (slice_is(name, rows[i].name))
+            return &rows[i];
+        names[count++] = rows[i].name;
     }
     const char *near = text_suggest(name, names, count, sizeof(names[0]));
     error_set(err, ERROR_DATA, "%s has no field \"%.*s\"", what, (int)name.size, name.data);
-    return near ? error_hint(err, "did you mean \"%s\"?", near) : -1;
+    if (near)
+        error_hint(err, "did you mean \"%s\"?", near);
+    return NULL;
 }
 
 static struct template *
@@ -131,18 +124,18 @@ add_one(const struct value_pair *pair, unsigned place, struct arena *arena, stru
         struct error *err)
 {
     const char *what = place == IN_MESSAGE ? "message" : "options";
-    int row = find_field(pair->key, place, what, err);
-    if (row < 0)
+    const struct wording_row *row = wording_row(pair->key, place, what, err);
+    if (!row)
         return -1;
-    if (fields[row].flags & IS_HEADERS)
+    if (row->flags & IS_HEADERS)
         return add_headers(&pair->value, arena, out, err);
-    if (fields[row].flags & IS_SHAPE)
-        return set_shape(fields[row].name, &pair->value, arena, out, err);
-    if (!(fields[row].flags & IS_BODY))
-        return add_field(fields[row].name, &pair->value, out, err);
+    if (row->flags & IS_SHAPE)
+        return set_shape(row->name, &pair->value, arena, out, err);
+    if (!(row->flags & IS_BODY))
+        return add_field(row->name, &pair->value, out, err);
     if (out->body)
         return error_set(err, ERROR_DATA, "message has both text and body");
-    out->body = compile_text(&pair->value, fields[row].name, err);
+    out->body = compile_text(&pair->value, row->name, err);
     return out->body ? 0 : -1;
 }
 
@@ -150,8 +143,6 @@ static int
 compile_table(const struct value *message, struct arena *arena, struct wording *out,
               struct error *err)
 {
-    if (value_get(message, "by"))
-        return error_set(err, ERROR_REFUSED, "a message by channel ({ by = … }) is not built yet");
     for (size_t i = 0; i < message->count; i++)
         if (add_one(&message->pairs[i], IN_MESSAGE, arena, out, err) != 0)
             return -1;
@@ -159,6 +150,36 @@ compile_table(const struct value *message, struct arena *arena, struct wording *
         return 0;
     error_set(err, ERROR_DATA, "message has no text");
     return error_hint(err, "message = { text = \"…\", subject = \"…\" }");
+}
+
+static int compile_whole(const struct value *message, const struct value *options,
+                         struct arena *arena, struct wording *out, struct error *err);
+
+/* { by = { ops = …, email = …, default = … } } */
+static int
+compile_choices(const struct value *message, const struct value *options, struct arena *arena,
+                struct wording *out, struct error *err)
+{
+    const struct value *by = value_get(message, "by");
+    if (message->count > 1)
+        return error_set(err, ERROR_DATA, "by stands alone: put the other fields into its entries");
+    if (by->kind != VALUE_MAP || by->count == 0) {
+        error_set(err, ERROR_DATA, "by is a table of channels and what each is sent");
+        return error_hint(err, "message = { by = { ops = \"…\", default = \"…\" } }");
+    }
+    out->kind = WORDING_BY;
+    out->choices = arena_zero(arena, by->count * sizeof(*out->choices));
+    for (size_t i = 0; i < by->count; i++) {
+        const struct value *v = &by->pairs[i].value;
+        struct wording_choice *choice = &out->choices[out->choice_count++];
+        choice->name = arena_slice(arena, by->pairs[i].key);
+        choice->wording = arena_zero(arena, sizeof(*choice->wording));
+        if (value_get(v, "by"))
+            return error_set(err, ERROR_DATA, "by.%s: a by in a by", choice->name.data);
+        if (compile_whole(v, options, arena, choice->wording, err) != 0)
+            return error_context(err, "by.%s", choice->name.data);
+    }
+    return 0;
 }
 
 static int
@@ -185,14 +206,17 @@ compile_message(const struct value *message, struct arena *arena, struct wording
     }
 }
 
-int
-wording_compile(const struct value *message, const struct value *options, struct arena *arena,
-                struct wording *out, struct error *err)
+static int
+compile_whole(const struct value *message, const struct value *options, struct arena *arena,
+              struct wording *out, struct error *err)
 {
     *out = (struct wording){.kind = WORDING_EVENT};
-    out->fields = arena_zero(arena, countof(fields) * sizeof(*out->fields));
-    if (compile_message(message, arena, out, err) != 0)
-        return error_context(err, "message");
+    out->fields = arena_zero(arena, countof(rows) * sizeof(*out->fields));
+    int result = message && value_get(message, "by")
+                     ? compile_choices(message, options, arena, out, err)
+                     : compile_message(message, arena, out, err);
+    if (result != 0)
+        return -1;
     if (!options)
         return 0;
     if (options->kind != VALUE_MAP)
@@ -201,15 +225,61 @@ wording_compile(const struct value *message, const struct value *options, struct
     for (size_t i = 0; i < options->count; i++)
         if (add_one(&options->pairs[i], IN_OPTIONS, arena, out, err) != 0)
             return error_context(err, "options");
+    return 0;
+}
+
+int
+wording_compile(const struct value *message, const struct value *options, struct arena *arena,
+                struct wording *out, struct error *err)
+{
+    if (compile_whole(message, options, arena, out, err) != 0)
+        return message ? error_context(err, "message") : -1;
     if ((out->format || out->columns) && out->kind == WORDING_TEXT)
         return error_set(err, ERROR_DATA,
                          "options: format and columns go with an event, and message is a text");
     return 0;
 }
 
+const struct wording *
+wording_for(struct wording *w, struct slice channel, const char *type, struct error *err)
+{
+    const struct slice names[] = {channel, slice_of(type), slice_literal("default")};
+    if (w->kind != WORDING_BY)
+        return w;
+    for (size_t k = 0; k < countof(names); k++)
+        for (size_t i = 0; i < w->choice_count; i++)
+            if (slice_equal(w->choices[i].name, names[k])) {
+                w->choices[i].used = true;
+                return w->choices[i].wording;
+            }
+    error_set(err, ERROR_DATA, "message: by says nothing for channel \"%.*s\"", (int)channel.size,
+              channel.data);
+    error_hint(err, "add %.*s = …, or default = …; function(e) return e end sends the event itself",
+               (int)channel.size, channel.data);
+    return NULL;
+}
+
+int
+wording_check_choices(const struct wording *w, struct error *err)
+{
+    for (size_t i = 0; i < w->choice_count; i++) {
+        if (w->choices[i].used || slice_is(w->choices[i].name, "default"))
+            continue;
+        error_set(err, ERROR_DATA,
+                  "message: by.%s is neither a channel of notify nor the type of one",
+                  w->choices[i].name.data);
+        return error_hint(err, "its names are those of notify, channel types, and default");
+    }
+    return 0;
+}
+
 void
 wording_release(struct wording *w)
 {
+    for (size_t i = 0; i < w->choice_count; i++)
+        if (w->choices[i].wording)
+            wording_release(w->choices[i].wording);
+    w->choice_count = 0;
     template_free(w->body);
     for (size_t i = 0; i < w->field_count; i++)
         template_free(w->fields[i].template);
@@ -234,6 +304,9 @@ wording_check(const struct wording *w, const struct schema *schema, struct error
 {
     if (w->body && template_check(w->body, schema, err) != 0)
         return error_context(err, "message");
+    for (size_t i = 0; i < w->choice_count; i++)
+        if (wording_check(w->choices[i].wording, schema, err) != 0)
+            return error_context(err, "by.%s", w->choices[i].name.data);
     if (check_fields(w->fields, w->field_count, schema, err) != 0)
         return -1;
     return check_fields(w->headers, w->header_count, schema, err);
@@ -305,90 +378,4 @@ wording_render(const struct wording *w, struct event *e, struct buffer *body,
     if (!w->field_count && !w->header_count)
         return 0;
     return render_options(w, e, options, key_hash, err);
-}
-
-static bool
-is_scalar(const struct value *v)
-{
-    return v->kind == VALUE_TEXT || v->kind == VALUE_INT || v->kind == VALUE_FLOAT ||
-           v->kind == VALUE_DECIMAL || v->kind == VALUE_BOOL;
-}
-
-/* Texts and numbers become texts, so that every driver finds one kind of value. */
-static void
-put_scalar(struct buffer *out, const char *name, const struct value *v, struct buffer *scratch)
-{
-    buffer_reset(scratch);
-    if (v->kind == VALUE_TEXT)
-        buffer_slice(scratch, v->text);
-    else
-        json_value(scratch, v);
-    json_key(out, name);
-    json_string(out, buffer_view(scratch));
-}
-
-static int
-put_headers(struct buffer *out, const struct value *v, struct buffer *scratch, struct error *err)
-{
-    if (v->kind != VALUE_MAP)
-        return error_set(err, ERROR_DATA, "headers is a table of names and texts, not a %s",
-                         value_kind_name(v->kind));
-    json_key(out, "headers");
-    buffer_byte(out, '{');
-    for (size_t i = 0; i < v->count; i++) {
-        if (!is_scalar(&v->pairs[i].value))
-            return error_set(err, ERROR_DATA, "headers: \"%s\" is a text, not a %s",
-                             v->pairs[i].key.data, value_kind_name(v->pairs[i].value.kind));
-        put_scalar(out, v->pairs[i].key.data, &v->pairs[i].value, scratch);
-    }
-    buffer_byte(out, '}');
-    return 0;
-}
-
-static int
-put_option(const struct value_pair *pair, struct buffer *out, struct buffer *scratch,
-           struct wording_shape *shape, struct error *err)
-{
-    const struct value *v = &pair->value;
-    int row = find_field(pair->key, IN_SEND, "options", err);
-    if (row < 0)
-        return -1;
-    if (fields[row].flags & IS_HEADERS)
-        return put_headers(out, v, scratch, err);
-    if (slice_is(pair->key, "columns")) {
-        shape->columns = v;
-        return 0;
-    }
-    if (!is_scalar(v))
-        return error_set(err, ERROR_DATA, "%s is a text, not a %s", fields[row].name,
-                         value_kind_name(v->kind));
-    if (fields[row].flags & IS_SHAPE)
-        shape->format = v;
-    else
-        put_scalar(out, fields[row].name, v, scratch);
-    return 0;
-}
-
-int
-wording_options(const struct value *map, struct buffer *out, uint64_t *key_hash,
-                struct wording_shape *shape, struct error *err)
-{
-    struct buffer scratch;
-    int result = 0;
-    if (map->kind != VALUE_MAP)
-        return error_set(err, ERROR_DATA, "options is a table of named values");
-    buffer_init(&scratch, 1 << 20);
-    buffer_byte(out, '{');
-    for (size_t i = 0; i < map->count && result == 0; i++) {
-        result = put_option(&map->pairs[i], out, &scratch, shape, err);
-        if (result == 0 && slice_is(map->pairs[i].key, "key"))
-            *key_hash = wording_key_hash(buffer_view(&scratch));
-    }
-    buffer_byte(out, '}');
-    if (result == 0 && (out->failed || scratch.failed))
-        result = error_set(err, ERROR_DATA, "the options of a message are larger than 1 MiB");
-    if (out->size == 2) /* "{}": only what shapes the event */
-        buffer_reset(out);
-    buffer_release(&scratch);
-    return result;
 }

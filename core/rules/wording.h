@@ -12,6 +12,7 @@ enum wording_kind {
     WORDING_EVENT,    /* no message: the event itself */
     WORDING_TEXT,     /* a template, or a table of them */
     WORDING_FUNCTION, /* Lua decides */
+    WORDING_BY,       /* each channel has its own */
 };
 
 struct wording_field {
@@ -19,10 +20,19 @@ struct wording_field {
     struct template *template;
 };
 
+/* Of `{ by = { … } }`: what one channel, or all of one type, are sent. */
+struct wording_choice {
+    struct slice name; /* of a channel or a type, or "default" */
+    struct wording *wording;
+    bool used; /* a channel of the rule takes it */
+};
+
 struct wording {
     enum wording_kind kind;
-    struct template *body;        /* TEXT */
-    const struct value *function; /* FUNCTION */
+    struct template *body;          /* TEXT */
+    const struct value *function;   /* FUNCTION */
+    struct wording_choice *choices; /* BY */
+    size_t choice_count;
     struct wording_field *fields, *headers;
     size_t field_count, header_count, field_room;
     const char *format; /* of `options`: how an event is printed; NULL: as the channel has it */
@@ -35,6 +45,13 @@ struct wording {
 int wording_compile(const struct value *message, const struct value *options, struct arena *arena,
                     struct wording *out, struct error *err) must_check;
 void wording_release(struct wording *w);
+
+/* What that channel of the rule is sent: `w` itself, or one of its choices: the channel's, else its
+ * type's, else the default. NULL with ERROR_DATA when there is none. */
+const struct wording *wording_for(struct wording *w, struct slice channel, const char *type,
+                                  struct error *err) must_check;
+/* After the last channel: is there a choice that none of them takes? */
+int wording_check_choices(const struct wording *w, struct error *err) must_check;
 
 /* Do all templates suit this table? */
 int wording_check(const struct wording *w, const struct schema *schema,
@@ -52,6 +69,12 @@ struct wording_shape {
 };
 int wording_options(const struct value *map, struct buffer *out, uint64_t *key_hash,
                     struct wording_shape *shape, struct error *err) must_check;
+
+/* A table that a script made (JSON), for a channel that people read: its text into `body`, its
+ * other fields into `options`, with those of `more` (JSON options or nothing) that it does not
+ * have. */
+int wording_table(struct slice table, struct slice more, struct buffer *body,
+                  struct buffer *options, uint64_t *key_hash, struct error *err) must_check;
 
 /* The format of that name, or -1 with a suggestion. */
 int wording_format(struct slice name, struct error *err) must_check;

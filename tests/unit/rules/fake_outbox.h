@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "channel/channel_driver.h"
 #include "outbox/outbox.h"
 
 struct outbox_queue {
@@ -29,7 +30,11 @@ struct outbox_draft {
 };
 
 static struct outbox_queue fake_queues[] = {
-    {.name = "ops"}, {.name = "billing"}, {.name = "out"}, {.name = "narrow"}};
+    {.name = "ops"}, {.name = "billing"}, {.name = "out"}, {.name = "narrow"}, {.name = "people"}};
+
+/* All are of type "memory", but people, which is a "chat". */
+static const struct channel_driver fake_drivers[] = {{.name = "memory"},
+                                                     {.name = "chat", .human = true}};
 
 static inline bool
 fake_channel(void *context, struct slice name, struct outbox_queue **queue,
@@ -41,6 +46,7 @@ fake_channel(void *context, struct slice name, struct outbox_queue **queue,
         if (!slice_is(name, fake_queues[i].name))
             continue;
         fake_queues[i].plan.name = fake_queues[i].name;
+        fake_queues[i].plan.driver = &fake_drivers[slice_is(name, "people")];
         fake_queues[i].plan.common.shape = event_shape_default;
         if (slice_is(name, "narrow")) {
             fake_queues[i].plan.common.shape.columns = columns;

@@ -140,6 +140,31 @@ rules_send_what_they_say(void **state)
         {"run = function(e) send('ops', e, { format = 'debezium', columns = { 'id' } }) end",
          "ops=event;"},
         {"run = function(e) end", ""},
+        /* each channel its own: by name, else by type, else the default */
+        {"notify = { 'ops', 'out', 'people' }, message = { by = { ops = 'o {{id}}', memory = 'm', "
+         "default = { text = 'd', subject = '{{city}}' } } }",
+         "ops=o 1;out=m;people=d|{\"subject\":\"Bonn\"};"},
+        {"notify = { 'ops', 'out' }, message = { by = { ops = function(e) return nil end, "
+         "default = function(e) return e end } }, options = { topic = 't{{id}}' }",
+         "out=event|{\"topic\":\"t1\"};"},
+        {"notify = { 'out', 'ops', 'billing' }, options = { columns = 'id' }, "
+         "message = { by = { ops = 'x', default = function(e) return e end } }",
+         "out=event;ops=x;billing=event;"},
+        /* a table for people is text and fields; for programs it is the JSON */
+        {"notify = { 'people', 'ops' }, message = function(e) return { text = 'n ' .. e.new.id, "
+         "title = 5 } end",
+         "people=n 1|{\"title\":\"5\"};ops=table{\"text\":\"n 1\",\"title\":5};"},
+        {"notify = 'people', options = { topic = 't', title = 'o' }, "
+         "message = function(e) return { body = 12, title = 'm', headers = { a = 'b' } } end",
+         "people=12|{\"headers\":{\"a\":\"b\"},\"title\":\"m\",\"topic\":\"t\"};"},
+        {"run = function(e) send('people', { text = 'a', html = '<b>' }, { key = 'k' }) end",
+         "people=a|{\"html\":\"<b>\",\"key\":\"k\"};"},
+        {"run = function(e) send('people', { text = 'a' }) send('ops', { text = 'a' }) end",
+         "people=a;ops=table{\"text\":\"a\"};"},
+        /* masking */
+        {"notify = 'out', message = function(e) local row = e:row_table() row.city = '***' "
+         "row.total = null return row end",
+         "out=table{\"city\":\"***\",\"id\":1,\"status\":\"paid\",\"total\":null};"},
         /* what fails sends nothing */
         {"notify = 'ops', where = { statsu = 'paid' }", ""},
         {"notify = 'ops', message = '{{statsu}}'", ""},
@@ -201,6 +226,20 @@ what_fails_says_why(void **state)
         {"run = function(e) send('ops', e, { format = 'natve' }) end", {"\"natve\"", "\"native\""}},
         {"run = function(e) send('ops', e, { headers = { a = {} } }) end", {"headers: \"a\""}},
         {"run = function(e) render('{{idd}}', e) end", {"idd"}},
+        {"run = function(e) send('people', { txt = 'x', text = 'y' }) end",
+         {"send: message has no field \"txt\"", "\"text\""}},
+        {"run = function(e) send('people', { subject = 'x' }) end",
+         {"send: a message for people is a table with a text", "{ text = "}},
+        {"run = function(e) send('people', { 'x' }) end", {"is a table with a text"}},
+        {"run = function(e) send('people', { text = 'x', body = 'y' }) end", {"not both"}},
+        {"run = function(e) send('people', { text = { 1 } }) end", {"text is a text, not a list"}},
+        {"notify = 'people', message = function(e) return e:row_table() end",
+         {"message: a message for people"}},
+        {"notify = { 'ops', 'out' }, message = { by = { ops = 'x', out = '{{statsu}}' } }",
+         {"by.out: ", "statsu", "status"}},
+        {"notify = { 'ops', 'out' }, message = { by = { ops = 'x', out = function(e) return 5 end "
+         "} }",
+         {"message returned a number"}},
         {"run = function(e) render('{{id', e) end", {"render"}},
     };
     (void)state;
@@ -295,6 +334,75 @@ messages_carry_what_they_come_from(void **state)
     outbox_draft_free(again);
     outbox_draft_free(d);
     rules_free(r);
+}
+
+/* Of a table for people the field key orders, as it does in options. */
+static void
+keys_of_tables_order_messages(void **state)
+{
+    struct rules *r = load("on('r', 'shop:orders', nil, function(e)\n"
+                           "  send('people', { text = 'a', key = 'k' })\n"
+                           "  send('people', { text = 'a', key = 5 })\n"
+                           "  send('people', { text = 'a' }, { key = 'o' })\n"
+                           "  send('people', { text = 'a', key = 'k' }, { key = 'o' })\n"
+                           "  send('people', { text = 'a' })\n"
+                           "end)");
+    struct event e = insert("'paid'", "1m");
+    struct outbox_draft *d = draft_of(r, &e);
+    const uint64_t hashes[] = {hash64("k", 1), hash64("5", 1), hash64("o", 1), hash64("k", 1),
+                               event_key_hash(&e)};
+    (void)state;
+    assert_int_equal(d->count, countof(hashes));
+    for (size_t i = 0; i < d->count; i++)
+        assert_true(d->list[i].key_hash == hashes[i]);
+    outbox_draft_free(d);
+    rules_free(r);
+}
+
+/* A module's text comes with the world, and its failure names the line that asked. */
+static void
+scripts_require_modules(void **state)
+{
+    static const char text[] = "local m = require('money')\n"
+                               "rule('r', { on = 'shop:orders', notify = 'ops', message = "
+                               "function(e) return m.euro(e.new.total) end })";
+    const struct rules_script modules[] = {
+        {"scripts/lib/money.lua",
+         slice_literal("return { euro = function(n) return n .. ' EUR' end }")},
+        {"scripts/lib/unread.lua", {0}},
+    };
+    struct rules_world with = world;
+    struct rules_script script = {"scripts/a.lua", slice_of(text)};
+    struct error err = {0};
+    (void)state;
+    with.modules = modules;
+    with.module_count = countof(modules);
+    struct rules *r = rules_new(&with, &script, 1, report, NULL, &err);
+    struct event e = insert("'paid'", "5m");
+    struct outbox_draft *d = draft_of(r, &e);
+    assert_int_equal(d->count, 1);
+    assert_string_equal(d->list[0].body, "5 EUR");
+    outbox_draft_free(d);
+    rules_free(r);
+    static const struct {
+        const char *text, *words[2];
+    } wrong[] = {
+        {"\nrequire('mony')",
+         {"scripts/a.lua:2: require: there is no module scripts/lib/mony.lua",
+          "did you mean scripts/lib/money.lua?"}},
+        {"require('other.thing')", {"there is no module", "modules stand below scripts/lib"}},
+        {"require('unread')", {"scripts/a.lua:1: require: scripts/lib/unread.lua can't be read"}},
+    };
+    for (size_t i = 0; i < countof(wrong); i++) {
+        struct rule_status status;
+        script.text = slice_of(wrong[i].text);
+        r = rules_new(&with, &script, 1, NULL, NULL, &err);
+        status = status_of(r, 0);
+        for (size_t k = 0; k < countof(wrong[i].words) && wrong[i].words[k]; k++)
+            if (!strstr(status.problem, wrong[i].words[k]))
+                fail_msg("%s: %s", wrong[i].text, status.problem);
+        rules_free(r);
+    }
 }
 
 static void
@@ -503,6 +611,8 @@ main(void)
         cmocka_unit_test(updates_are_narrowed_by_changed),
         cmocka_unit_test(one_rule_on_one_event_is_one_unit),
         cmocka_unit_test(messages_carry_what_they_come_from),
+        cmocka_unit_test(keys_of_tables_order_messages),
+        cmocka_unit_test(scripts_require_modules),
         cmocka_unit_test(shapes_are_narrowed_by_rule_and_channel),
         cmocka_unit_test(a_gap_of_the_journal_reaches_rules_that_ask_for_it),
         cmocka_unit_test(conditions_never_match_events_without_rows),
