@@ -117,6 +117,8 @@ scripts_are_listed_by_the_rules(void **state)
     for (int i = 0; i < count && i < (int)countof(listed); i++)
         assert_string_equal(paths[i], listed[i]);
     assert_int_equal(count, countof(listed));
+    assert_int_equal(folder_modules(rig_folder, &arena, &paths, &err), 1);
+    assert_string_equal(paths[0], "scripts/lib/x.lua");
     arena_release(&arena);
 }
 
@@ -130,6 +132,7 @@ wrong_script_folders_are_refused(void **state)
     (void)state;
     arena_init(&arena, 0);
     assert_int_equal(folder_scripts(rig_folder, &arena, &paths, &err), 0); /* there is none */
+    assert_int_equal(folder_modules(rig_folder, &arena, &paths, &err), 0);
     rig_write("scripts/sub/a.lua", "");
     assert_int_equal(folder_scripts(rig_folder, &arena, &paths, &err), 1);
     assert_int_equal(chmod(rig_path("scripts/sub"), 0777), 0);

@@ -41,6 +41,32 @@ broken_ones_do_not_stop_the_others(void **state)
     free(huge);
 }
 
+/* What may be required: of a module that can't be read there is the path, without a text. */
+static void
+modules_are_read_beside_the_scripts(void **state)
+{
+    struct error err = {0};
+    struct scripts scripts;
+    (void)state;
+    rig_write("scripts/a.lua", "-- a");
+    rig_write("scripts/lib/deep/b.lua", "-- b");
+    rig_write("scripts/lib/a.lua", "");
+    rig_write("scripts/lib/open.lua", "-- open");
+    assert_int_equal(chmod(rig_path("scripts/lib/open.lua"), 0666), 0);
+    problems[0] = 0;
+    assert_int_equal(scripts_read(rig_folder, &scripts, note_problem, NULL, &err), 0);
+    assert_int_equal(scripts.count, 1);
+    assert_int_equal(scripts.module_count, 3);
+    assert_string_equal(scripts.modules[0].path, "scripts/lib/a.lua");
+    assert_non_null(scripts.modules[0].text.data);
+    assert_string_equal(scripts.modules[1].path, "scripts/lib/deep/b.lua");
+    assert_true(slice_is(scripts.modules[1].text, "-- b"));
+    assert_string_equal(scripts.modules[2].path, "scripts/lib/open.lua");
+    assert_null(scripts.modules[2].text.data);
+    assert_non_null(strstr(problems, "scripts/lib/open.lua: "));
+    scripts_release(&scripts);
+}
+
 static void
 a_folder_that_cannot_be_listed_is_a_failure(void **state)
 {
@@ -62,6 +88,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         with_folder(broken_ones_do_not_stop_the_others),
+        with_folder(modules_are_read_beside_the_scripts),
         with_folder(a_folder_that_cannot_be_listed_is_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
