@@ -284,6 +284,49 @@ amounts_are_printed_for_people(void **state)
 }
 
 static void
+times_print_as_a_format_says(void **state)
+{
+    static const struct {
+        int64_t us;
+        const char *format, *text; /* text NULL: refused */
+    } rows[] = {
+        {0, "%Y-%m-%d %H:%M:%S", "1970-01-01 00:00:00"},
+        {INT64_C(1795243320123456), "%d.%m.%y %k:%M %p %f %L", "21.11.26  6:42 AM 123456 123"},
+        {INT64_C(1795243320123456), "%A, %e %B %G-W%V-%u, day %j",
+         "Saturday, 21 November 2026-W47-6, day 325"},
+        {INT64_C(-1), "%F %T.%f %s", "1969-12-31 23:59:59.999999 -1"},
+        {INT64_C(-62162121600000000), "%F", "0-02-29"},
+        {0, "%z %Z 100%% ä", "+0000 UTC 100% ä"},
+        {0, "", ""},
+        {0, "%", NULL},
+        {0, "%q", NULL},
+        {0, "%Ey", NULL},
+        {0, "%5d", NULL},
+        {0, "%c", NULL},
+    };
+    struct buffer out;
+    (void)state;
+    buffer_init(&out, 4096);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct error err = {0};
+        buffer_reset(&out);
+        int result = clock_print(rows[i].us, slice_of(rows[i].format), &out, &err);
+        assert_int_equal(result, rows[i].text ? 0 : -1);
+        if (rows[i].text)
+            assert_string_equal(buffer_cstring(&out), rows[i].text);
+        else
+            assert_non_null(strstr(err.message, "is no part of a format of times"));
+    }
+    buffer_release(&out);
+    struct clock_parts parts = clock_split(INT64_C(-62162121600000000));
+    assert_int_equal(parts.year, 0);
+    assert_int_equal(parts.month, 2);
+    assert_int_equal(parts.day, 29);
+    for (size_t i = 0; i < 2; i++) /* the ends of what there is */
+        clock_split(i ? INT64_MAX : INT64_MIN);
+}
+
+static void
 the_clocks_run(void **state)
 {
     int64_t before = clock_mono();
@@ -306,6 +349,7 @@ main(void)
         cmocka_unit_test(durations_are_exact),
         cmocka_unit_test(sizes_count_bytes),
         cmocka_unit_test(amounts_are_printed_for_people),
+        cmocka_unit_test(times_print_as_a_format_says),
         cmocka_unit_test(the_clocks_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

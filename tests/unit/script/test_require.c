@@ -40,8 +40,8 @@ modules_load(void **state)
         "assert(require('money').euro(1250) == '12.50 €')",
         "local d = require('deep.er') assert(d.name == 'deep.er' and d.money == require('money'))",
         "assert(require('nothing') == true and require('no') == false)",
-        "local ok, m = pcall(require, 'fails') assert(not ok)\n"
-        "local again, n = pcall(require, 'fails') assert(not again and m == n)",
+        ("local ok, m = pcall(require, 'fails') assert(not ok)\n"
+         "local again, n = pcall(require, 'fails') assert(not again and m == n)"),
     };
     (void)state;
     for (size_t i = 0; i < countof(scripts); i++) {
