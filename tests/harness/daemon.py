@@ -76,6 +76,7 @@ class Workspace:
     def write(self, name, text):
         """In one step, as an editor that means well does."""
         path = self.path(name)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         with open(path + "~", "w", encoding="utf-8", errors="surrogateescape") as out:
             out.write(text)
         os.chmod(path + "~", 0o600)

@@ -9,6 +9,7 @@ class Arrival:
         self.path = path
         self.id = name
         self.body = body
+        self.headers = {}
         self.at = time.time()
         self.answered = 0.0  # 0: not answered with success
 
@@ -20,6 +21,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         size = int(self.headers.get("content-length", "0"))
         arrival = Arrival(self.path, self.headers.get("webhook-id"), self.rfile.read(size))
+        arrival.headers = self.headers
         status = self.server.owner.receive(arrival)
         if status is None:  # hang up without an answer
             self.close_connection = True
