@@ -8,7 +8,7 @@ split(int64_t us, int64_t *rest)
 {
     struct tm tm = {0};
     *rest = us % CLOCK_SECOND + (us % CLOCK_SECOND < 0 ? CLOCK_SECOND : 0);
-    time_t seconds = (time_t)((us - *rest) / CLOCK_SECOND);
+    time_t seconds = (time_t)(us / CLOCK_SECOND - (us % CLOCK_SECOND < 0));
     gmtime_r(&seconds, &tm);
     return tm;
 }
@@ -49,7 +49,7 @@ print_one(char conversion, const struct tm *tm, int64_t us, int64_t rest, struct
         buffer_printf(out, "%03" PRId64, rest / 1000);
         return true;
     case 's':
-        buffer_printf(out, "%" PRId64, (us - rest) / CLOCK_SECOND);
+        buffer_printf(out, "%" PRId64, us / CLOCK_SECOND - (us % CLOCK_SECOND < 0));
         return true;
     case 'z':
         buffer_text(out, "+0000");
@@ -70,7 +70,7 @@ clock_print(int64_t us, struct slice format, struct buffer *out, struct error *e
 {
     int64_t rest;
     struct tm tm = split(us, &rest);
-    for (size_t i = 0; i < format.size; i++) {
+    for (size_t i = 0; i < format.size && !out->failed; i++) {
         if (format.data[i] != '%') {
             buffer_byte(out, (uint8_t)format.data[i]);
             continue;

@@ -421,7 +421,7 @@ handle(struct rules *r, struct matcher_bound *b)
     if (in_quarantine(b->rule))
         return;
     run->rule = b->rule;
-    vm_name(r->vm, b->rule->origin->name);
+    vm_name(r->vm, b->rule->origin->name, b->rule->columns, b->rule->column_count);
     run->sends = 0;
     run->bytes = 0;
     run->failed = false;

@@ -335,6 +335,8 @@ method_json(lua_State *L)
     struct event *e = bind_event_check(L, 1);
     struct event_shape shape = event_shape_default;
     shape.format = check_format(L, 2);
+    shape.columns = vm_of(L)->columns;
+    shape.column_count = vm_of(L)->column_count;
     struct buffer *b = &vm_of(L)->scratch;
     buffer_reset(b);
     event_json(e, &shape, b);

@@ -6,6 +6,7 @@
 #include "script/script_private.h"
 
 #define LINES_PER_SECOND 20
+#define LINE_BYTES       8192 /* no log line is longer */
 
 /* What a log line says of its origin: "rule/orders/big", or "script/orders" while it loads. */
 static const char *
@@ -73,7 +74,7 @@ push_joined(lua_State *L, int count)
 {
     luaL_checkstack(L, 4, "log");
     lua_pushliteral(L, "");
-    for (int i = 1; i <= count; i++) {
+    for (int i = 1; i <= count && lua_rawlen(L, -1) < LINE_BYTES; i++) {
         push_text(L, i);
         lua_pushstring(L, i > 1 ? " " : "");
         lua_insert(L, -2);

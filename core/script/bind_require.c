@@ -5,7 +5,9 @@
 
 #define FOLDER     "scripts/lib/"
 #define NAME_BYTES 100
-#define CHAIN      32 /* modules that the message of a cycle names */
+#define PATH_BYTES (NAME_BYTES + 32)
+#define CHAIN      32   /* modules that the message of a cycle names */
+#define MOST       1000 /* modules that one VM's scripts ask for */
 
 /* Parts of letters, digits, _ and -, joined by single dots. */
 static bool
@@ -22,34 +24,35 @@ is_name(struct slice name)
     return part && name.size <= NAME_BYTES;
 }
 
-/* Pushes the module's path; it lives as long as the VM. */
-static const char *
-path_of(lua_State *L, struct slice name)
+static void
+make_path(lua_State *L, struct slice name, char path[PATH_BYTES])
 {
-    struct vm *vm = vm_of(L);
     if (!is_name(name))
         luaL_error(L,
                    "require: \"%s\" is no name of a module; require(\"a.b\") is " FOLDER "a/b.lua",
                    name.data);
-    char *path = arena_printf(&vm->arena, FOLDER "%s.lua", name.data);
+    snprintf(path, PATH_BYTES, FOLDER "%s.lua", name.data);
     for (size_t i = 0; i < name.size; i++)
         if (path[sizeof(FOLDER) - 1 + i] == '.')
             path[sizeof(FOLDER) - 1 + i] = '/';
-    return path;
 }
 
 static void
-note_required(struct vm *vm, const char *path)
+note_required(lua_State *L, const char *path)
 {
+    struct vm *vm = vm_of(L);
     for (size_t i = 0; i < vm->required_count; i++)
         if (strcmp(vm->required[i].script, vm->script) == 0 &&
             strcmp(vm->required[i].module, path) == 0)
             return;
+    if (vm->required_count == MOST)
+        luaL_error(L, "require: more than %d modules", MOST);
     if (vm->required_count == vm->required_room) {
         vm->required_room = vm->required_room ? vm->required_room * 2 : 16;
         vm->required = memory_grow(vm->required, vm->required_room * sizeof(*vm->required));
     }
-    vm->required[vm->required_count++] = (struct vm_required){vm->script, path};
+    vm->required[vm->required_count++] =
+        (struct vm_required){vm->script, arena_text(&vm->arena, path)};
 }
 
 /* Raises when the module is under way already: its main function is among the callers. */
@@ -117,8 +120,9 @@ bind_require_require(lua_State *L)
                           "require(\"%s\") inside a handler: a module is loaded at the top level "
                           "of a script; write there: local x = require(\"%s\")",
                           name.data, name.data);
-    const char *path = path_of(L, name);
-    note_required(vm, path);
+    char path[PATH_BYTES];
+    make_path(L, name, path);
+    note_required(L, path);
     refuse_cycle(L, path);
     compile(L, path);
     lua_pushvalue(L, lua_upvalueindex(1));

@@ -138,15 +138,24 @@ row_newindex(lua_State *L)
     return luaL_error(L, "rows are read-only");
 }
 
+static bool
+is_wanted(const struct vm *vm, struct slice column)
+{
+    for (size_t i = 0; i < vm->column_count; i++)
+        if (slice_is(column, vm->columns[i]))
+            return true;
+    return !vm->columns;
+}
+
 void
 bind_row_push_table(lua_State *L, struct event *e, enum event_image image)
 {
     lua_createtable(L, 0, e->schema->column_count);
     for (unsigned i = 0; i < e->schema->column_count; i++) {
         const struct cell *cell = event_value(e, image, i);
-        if (!cell_is_value(cell) && cell->kind != CELL_NULL)
-            continue;
         struct slice name = e->schema->columns[i].name;
+        if ((!cell_is_value(cell) && cell->kind != CELL_NULL) || !is_wanted(vm_of(L), name))
+            continue;
         lua_pushlstring(L, name.data, name.size);
         if (cell->kind == CELL_NULL)
             null_push(L);

@@ -67,10 +67,12 @@ struct vm {
     size_t required_count, required_room;
 
     enum vm_phase phase;
-    const char *script; /* under load: its path */
-    const char *stem;   /* … and its part of full names */
-    unsigned anonymous; /* … and how many on() without a name it had */
-    const char *rule;   /* whose functions are called, for the log; or NULL */
+    const char *script;         /* under load: its path */
+    const char *stem;           /* … and its part of full names */
+    unsigned anonymous;         /* … and how many on() without a name it had */
+    const char *rule;           /* whose functions are called, for the log; or NULL */
+    const char *const *columns; /* what that rule's messages may carry; NULL: all */
+    size_t column_count;
     struct vm_log_rate log_rates[VM_LOG_RATES];
 
     struct event *event;        /* of the call under way; NULL between calls */
@@ -186,6 +188,8 @@ void bind_json_open(lua_State *L);                    /* json */
 void bind_time_open(lua_State *L);                    /* time */
 void bind_require_environment(lua_State *L, int env); /* require, for one script */
 void bind_rule_open(lua_State *L);                    /* rule on send render, conditions, null */
+void bind_condition_open(lua_State *L);               /* gt … into the table on top */
+int bind_path_get(lua_State *L);                      /* e:get(path) */
 void bind_declare_open(lua_State *L);                 /* source channel settings env */
 
 #endif

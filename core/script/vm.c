@@ -156,9 +156,11 @@ vm_required(const struct vm *vm, const struct vm_required **out)
 }
 
 void
-vm_name(struct vm *vm, const char *rule)
+vm_name(struct vm *vm, const char *rule, const char *const *columns, size_t count)
 {
     vm->rule = rule;
+    vm->columns = columns;
+    vm->column_count = count;
 }
 
 size_t

@@ -61,8 +61,9 @@ struct vm_required {
 };
 size_t vm_required(const struct vm *vm, const struct vm_required **out);
 
-/* Whose functions are called from now on: a rule's full name, on loan, for the log; or NULL. */
-void vm_name(struct vm *vm, const char *rule);
+/* Whose functions are called from now on: a rule's full name for the log, or NULL; and the columns
+ * that its messages may carry (NULL: all), which hold for e:row_table and e:json. On loan. */
+void vm_name(struct vm *vm, const char *rule, const char *const *columns, size_t count);
 
 /* Calls into functions of a rule's table, all through the gate. 0, or -1 with ERROR_DATA: message
  * with file:line, traceback as the cause. */

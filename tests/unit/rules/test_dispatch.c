@@ -157,6 +157,13 @@ rules_send_what_they_say(void **state)
         {"notify = 'people', options = { topic = 't', title = 'o' }, "
          "message = function(e) return { body = 12, title = 'm', headers = { a = 'b' } } end",
          "people=12|{\"headers\":{\"a\":\"b\"},\"title\":\"m\",\"topic\":\"t\"};"},
+        {"columns = { 'id', 'city' }, notify = 'out', "
+         "message = function(e) return e:row_table() end",
+         "out=table{\"city\":\"Bonn\",\"id\":1};"},
+        {"columns = 'id', run = function(e) send('ops', (e:json():gsub('.*\"new\":', "
+         "''):gsub(',\"o.*', '')"
+         ")) end",
+         "ops={\"id\":1};"},
         {"run = function(e) send('people', { text = 'a', html = '<b>' }, { key = 'k' }) end",
          "people=a|{\"html\":\"<b>\",\"key\":\"k\"};"},
         {"run = function(e) send('people', { text = 'a' }) send('ops', { text = 'a' }) end",

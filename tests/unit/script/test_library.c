@@ -136,7 +136,7 @@ logs_bear_the_rules_name(void **state)
     char *path = open_log(LOG_INFO);
     (void)state;
     assert_null(rig_load("scripts/l.lua", "log.info('loads', 1)"));
-    vm_name(rig_vm, "a/b");
+    vm_name(rig_vm, "a/b", NULL, 0);
     assert_null(rig_run(&e, "log.debug('secret') log.info('plain 50% done')\n"
                             "log.info('%d rows of %s', 2, e.table) log.warn('warned')\n"
                             "log.error('bad') log.info({ a = { 1 } })\n"
@@ -144,7 +144,7 @@ logs_bear_the_rules_name(void **state)
                             "log.info({ f = print }) log.info(e.new)"));
     const char *wrong = rig_run(&e, "log.info('%d', 'x')");
     assert_non_null(strstr(wrong, "bad argument #2"));
-    vm_name(rig_vm, NULL);
+    vm_name(rig_vm, NULL, NULL, 0);
     const char *text = logged(path);
     for (size_t i = 0; i < countof(words); i++)
         if (!strstr(text, words[i]))
@@ -167,11 +167,14 @@ logs_are_bounded(void **state)
     struct event e = rig_event();
     char *path = open_log(LOG_INFO);
     (void)state;
-    vm_name(rig_vm, "loud/one");
+    vm_name(rig_vm, "loud/one", NULL, 0);
     assert_null(rig_run(&e, "for i = 1, 5000 do log.info('again') end"));
-    vm_name(rig_vm, "other/one");
+    vm_name(rig_vm, "wide/one", NULL, 0);
+    assert_null(rig_run(&e, "local t = {} for i = 1, 50000 do t[i] = 'wide' end\n"
+                            "log.info(table.unpack(t))"));
+    vm_name(rig_vm, "other/one", NULL, 0);
     assert_null(rig_run(&e, "log.info('heard')"));
-    vm_name(rig_vm, NULL);
+    vm_name(rig_vm, NULL, NULL, 0);
     const char *text = logged(path);
     assert_in_range(count_of(text, "again"), 20, 200);
     assert_int_equal(count_of(text, "heard"), 1);

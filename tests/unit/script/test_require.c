@@ -152,6 +152,18 @@ the_vm_remembers_who_required_what(void **state)
     }
 }
 
+static void
+modules_are_counted(void **state)
+{
+    (void)state;
+    const char *wrong = rig_load("scripts/many.lua", "for i = 1, 2000 do\n"
+                                                     "  local ok, m = pcall(require, 'm' .. i)\n"
+                                                     "  if m:find('more than') then error(m) end\n"
+                                                     "end");
+    assert_non_null(wrong);
+    assert_non_null(strstr(wrong, "require: more than 1000 modules"));
+}
+
 int
 main(void)
 {
@@ -161,6 +173,7 @@ main(void)
         cmocka_unit_test(what_does_not_load_says_where),
         cmocka_unit_test(rules_of_a_module_are_the_scripts),
         cmocka_unit_test(the_vm_remembers_who_required_what),
+        cmocka_unit_test(modules_are_counted),
     };
     rig_modules = modules;
     return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
