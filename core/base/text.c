@@ -127,6 +127,16 @@ like_element(const char *at, const char *end)
     return e;
 }
 
+static uint32_t upper(uint32_t point);
+static uint32_t lower(uint32_t point);
+
+/* One form for both cases of a letter. */
+static uint32_t
+fold_case(uint32_t point)
+{
+    return point < 0x80 ? fold_ascii(point) : lower(upper(point));
+}
+
 static bool
 element_takes(const struct element *e, uint32_t point, bool fold)
 {
@@ -134,7 +144,7 @@ element_takes(const struct element *e, uint32_t point, bool fold)
         return set_holds(e->set, point);
     if (e->kind == ANY_CHARACTER)
         return true;
-    return fold ? fold_ascii(e->point) == fold_ascii(point) : e->point == point;
+    return fold ? fold_case(e->point) == fold_case(point) : e->point == point;
 }
 
 /* On a mismatch only the newest run grows by one character: an earlier one need never be tried

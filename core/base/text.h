@@ -10,7 +10,8 @@
 bool text_glob(struct slice pattern, struct slice text);
 bool text_has_glob(struct slice pattern); /* does it hold * ? or [ unescaped? */
 
-/* SQL LIKE with % and _ and no escape character (case folding is ASCII when `fold`). */
+/* SQL LIKE with % and _ and no escape character; with `fold` the two cases of the letters that
+ * text_lower knows are the same. */
 bool text_like(struct slice pattern, struct slice text, bool fold);
 
 /* The word of `words` nearest to `word` (edit distance at most a third of its length, at least 1),

@@ -34,6 +34,15 @@ set_real(struct literal *l)
     arena_release(&scratch);
 }
 
+static bool
+is_whole(const struct decimal *d)
+{
+    for (int32_t i = 0; i < d->scale && (uint32_t)i < d->count; i++)
+        if (d->digits[d->count - 1 - (uint32_t)i] != 0)
+            return false;
+    return true;
+}
+
 /* Gives the literal its readings as a number, if `text` (NUL-terminated) is one. */
 static void
 read_number(struct literal *l, struct slice text)
@@ -43,6 +52,7 @@ read_number(struct literal *l, struct slice text)
     double real;
     arena_init(&scratch, 0);
     l->has_number = decimal_parse(text, &scratch, &number) == 0;
+    l->is_whole = l->has_number && is_whole(&number);
     arena_release(&scratch);
     if (!l->has_number)
         return;
@@ -127,11 +137,13 @@ is_time(const struct literal *l)
 }
 
 static bool
-fits(const struct literal *l, enum type_family family)
+fits(const struct literal *l, enum type_family family, enum literal_use use)
 {
+    if (use == LITERAL_PATTERN)
+        return family == FAMILY_TEXT || family == FAMILY_ANY;
     switch (family) {
-    case FAMILY_INT:
-        return l->has_number || l->kind == VALUE_BOOL;
+    case FAMILY_INT: /* 4.5 has integers on either side, but is none */
+        return (l->has_number && (l->is_whole || use == LITERAL_ORDER)) || l->kind == VALUE_BOOL;
     case FAMILY_FLOAT:
     case FAMILY_DECIMAL:
         return l->has_number;
@@ -140,6 +152,8 @@ fits(const struct literal *l, enum type_family family)
     case FAMILY_TEXT:
     case FAMILY_BYTES:
         return l->kind == VALUE_TEXT;
+    case FAMILY_DOCUMENT:
+        return false;
     case FAMILY_TIME:
         return is_time(l);
     default:
@@ -147,36 +161,50 @@ fits(const struct literal *l, enum type_family family)
     }
 }
 
-int
-literal_check(const struct literal *l, const struct column *column, struct error *err)
+/* What the values of a column are called, and what to compare them with. */
+static const struct {
+    const char *name, *hint;
+} families[] = {
+    [FAMILY_INT] = {"integers", "write a whole number, or a text that is one exactly"},
+    [FAMILY_FLOAT] = {"floating-point numbers", "write a number, or a text that is one"},
+    [FAMILY_DECIMAL] = {"decimal numbers", "write a number, or a text: \"1000.50\""},
+    [FAMILY_BOOL] = {"true or false", "write true or false"},
+    [FAMILY_TEXT] = {"text", "write the value in quotes"},
+    [FAMILY_BYTES] = {"bytes", "write the value in quotes"},
+    [FAMILY_DOCUMENT] = {"documents", NULL},
+    [FAMILY_TIME] = {"times", "write a time in quotes: \"2026-11-21T06:42:00Z\""},
+};
+
+static int
+refuse(const struct literal *l, const struct column *column, enum literal_use use,
+       struct error *err)
 {
-    static const struct {
-        const char *name, *hint;
-    } families[] = {
-        [FAMILY_INT] = {"integers", "write a number, or a text that is one exactly"},
-        [FAMILY_FLOAT] = {"floating-point numbers", "write a number, or a text that is one"},
-        [FAMILY_DECIMAL] = {"decimal numbers", "write a number, or a text: \"1000.50\""},
-        [FAMILY_BOOL] = {"true or false", "write true or false"},
-        [FAMILY_TEXT] = {"text", "write the value in quotes"},
-        [FAMILY_BYTES] = {"bytes", "write the value in quotes"},
-        [FAMILY_TIME] = {"times", "write a time in quotes: \"2026-11-21T06:42:00Z\""},
-    };
-    if (l->kind == VALUE_NULL)
-        return 0;
-    if (column->family == FAMILY_DOCUMENT)
-        return error_set(err, ERROR_REFUSED,
-                         "column \"%.*s\" holds documents; conditions on those are not built yet",
-                         (int)column->name.size, column->name.data);
-    if (fits(l, column->family))
-        return 0;
+    const char *quote = l->kind == VALUE_TEXT ? "\"" : "";
     struct slice shown = l->kind == VALUE_TEXT ? l->text : l->number;
+    int width = (int)column->name.size;
     if (l->kind == VALUE_BOOL)
         shown = slice_of(l->integer ? "true" : "false");
-    error_set(err, ERROR_DATA, "column \"%.*s\" holds %s, and %s%.*s%s is none",
-              (int)column->name.size, column->name.data, families[column->family].name,
-              l->kind == VALUE_TEXT ? "\"" : "", (int)(shown.size > 100 ? 100 : shown.size),
-              shown.data, l->kind == VALUE_TEXT ? "\"" : "");
+    if (use == LITERAL_PATTERN) {
+        error_set(err, ERROR_DATA, "column \"%.*s\" holds %s, and like is for texts", width,
+                  column->name.data, families[column->family].name);
+        return error_hint(err, "use gt, lt or between, or when for Lua code");
+    }
+    error_set(err, ERROR_DATA, "column \"%.*s\" holds %s, and %s%.*s%s is none", width,
+              column->name.data, families[column->family].name, quote,
+              (int)(shown.size > 100 ? 100 : shown.size), shown.data, quote);
+    if (column->family == FAMILY_DOCUMENT)
+        return error_hint(err, "ask for a value inside it: [\"%.*s.key\"] = …",
+                          width > 100 ? 100 : width, column->name.data);
     return error_hint(err, "%s", families[column->family].hint);
+}
+
+int
+literal_check(const struct literal *l, const struct column *column, enum literal_use use,
+              struct error *err)
+{
+    if (l->kind == VALUE_NULL || fits(l, column->family, use))
+        return 0;
+    return refuse(l, column, use, err);
 }
 
 static int

@@ -12,6 +12,7 @@ struct literal {
     enum value_kind kind; /* as written: NULL BOOL INT FLOAT DECIMAL TEXT */
     bool has_integer;     /* whole and within int64; of true and false 1 and 0 */
     bool has_number;
+    bool is_whole; /* a number without a fraction, of any size */
     bool has_time;
     int8_t bias; /* where the shortest decimal of `real` stands to the number: -1, 0, 1 */
     int64_t integer;
@@ -26,8 +27,16 @@ struct literal {
 int literal_make(const struct value *value, struct arena *arena, struct literal *out,
                  struct error *err) must_check;
 
-/* Can a cell of this column ever be compared with it? ERROR_DATA says what would be right. */
-int literal_check(const struct literal *l, const struct column *column,
+/* What a condition does with it. */
+enum literal_use {
+    LITERAL_EQUAL,
+    LITERAL_ORDER,
+    LITERAL_PATTERN, /* of like and ilike */
+};
+
+/* Does it suit this column: can a cell ever equal it, or be on either side of it? ERROR_DATA says
+ * what would be right. */
+int literal_check(const struct literal *l, const struct column *column, enum literal_use use,
                   struct error *err) must_check;
 
 /* <0, 0, >0: the cell against the literal. LITERAL_APART when they are of different kinds, when the

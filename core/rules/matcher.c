@@ -5,6 +5,7 @@
 enum {
     INDEX_FROM = 8, /* fewer rules are tested one by one */
     NO_ITEM = UINT32_MAX,
+    TEXT_LIMIT = 1 << 30, /* bytes of one text inside a document: more than an event has */
 };
 
 /* One entry of a hash index: a literal's key and the rule it belongs to. */
@@ -25,7 +26,7 @@ struct bounds {
 };
 
 struct matcher_index {
-    uint16_t column;
+    struct where_place place;
     uint32_t mask; /* of heads */
     uint32_t *heads;
     struct item *items;
@@ -77,7 +78,7 @@ int
 matcher_bind(const struct rule *rule, const struct schema *schema, struct arena *arena,
              struct matcher_bound *out, struct error *err)
 {
-    out->where = arena_zero(arena, (rule->where.count + 1) * sizeof(*out->where));
+    out->where = arena_zero(arena, (rule->where.name_count + 1) * sizeof(*out->where));
     out->changed = arena_zero(arena, (rule->changed_count + 1) * sizeof(*out->changed));
     if (!schema->table.size) /* a gap or message of a whole source has no columns to look at */
         return 0;
@@ -111,6 +112,7 @@ bind_rules(struct matcher_plan *plan, struct rule *rules, size_t count,
             continue;
         struct matcher_bound *b = &plan->bounds[plan->bound_count++];
         b->rule = rule;
+        b->scratch = &plan->scratch;
         if (matcher_bind(rule, plan->schema, &plan->arena, b, &err) == 0)
             continue;
         b->problem = arena_alloc(&plan->arena, sizeof(err));
@@ -124,34 +126,47 @@ has_row(enum event_op op)
     return op == EVENT_INSERT || op == EVENT_UPDATE || op == EVENT_DELETE || op == EVENT_READ;
 }
 
+/* What must hold of the row that is looked at if the condition does. */
+static const struct condition *
+condition_of_row(const struct condition *c)
+{
+    return c->op == CONDITION_CHANGED_TO ? c->parts : c;
+}
+
 /* The condition by which a rule is found: an equality if it has one, else a range of numbers. */
 static const struct condition *
-anchor_of(const struct matcher_bound *b, uint16_t *column)
+anchor_of(const struct matcher_bound *b)
 {
     const struct where *w = &b->rule->where;
     const struct condition *best = NULL;
     for (uint32_t i = 0; i < w->count && !b->problem; i++) {
-        const struct condition *c = &w->conditions[i];
-        bool range = c->op >= CONDITION_GT && c->literals[0].has_number;
+        const struct condition *c = condition_of_row(&w->conditions[i]);
+        bool range =
+            c->op >= CONDITION_GT && c->op <= CONDITION_BETWEEN && c->literals[0].has_number;
         if (c->op != CONDITION_EQ && !range)
             continue;
         if (best &&
             !(c->op == CONDITION_EQ && (best->op != CONDITION_EQ || c->count < best->count)))
             continue;
         best = c;
-        *column = b->where[i];
     }
     return best;
 }
 
+static bool
+same_place(const struct where_place *a, const struct where_place *b)
+{
+    return a->column == b->column && slice_equal(a->path, b->path);
+}
+
 static struct matcher_index *
-index_of(struct matcher_plan *plan, struct matcher_ops *ops, uint16_t column)
+index_of(struct matcher_plan *plan, struct matcher_ops *ops, const struct where_place *place)
 {
     for (uint32_t i = 0; i < ops->index_count; i++)
-        if (ops->indexes[i].column == column)
+        if (same_place(&ops->indexes[i].place, place))
             return &ops->indexes[i];
     struct matcher_index *index = &ops->indexes[ops->index_count++];
-    index->column = column;
+    index->place = *place;
     index->all = arena_zero(&plan->arena, ops->words * sizeof(uint64_t));
     index->ranges = arena_zero(&plan->arena, ops->words * sizeof(uint64_t));
     index->nulls = arena_zero(&plan->arena, ops->words * sizeof(uint64_t));
@@ -163,7 +178,7 @@ struct builder {
     struct matcher_plan *plan;
     struct matcher_ops *ops;
     const struct condition **anchors;
-    uint16_t *columns;
+    struct matcher_index **indexes; /* of the anchors */
 };
 
 static void
@@ -182,7 +197,7 @@ add_equal(struct matcher_index *index, const struct condition *c, uint32_t rule)
 static void
 add_range(struct matcher_index *index, const struct condition *c, uint32_t rule)
 {
-    bool lower = c->op == CONDITION_GT || c->op == CONDITION_GE;
+    bool lower = c->op != CONDITION_LT && c->op != CONDITION_LE; /* the first of between */
     struct bounds *bounds = lower ? &index->lower : &index->upper;
     bounds->list[bounds->count++] = (struct bound){&c->literals[0], rule};
     set_bit(index->ranges, rule);
@@ -220,7 +235,7 @@ fill_index(struct builder *b, struct matcher_index *index)
     struct arena *arena = &b->plan->arena;
     size_t items = 0, ranges = 0;
     for (uint32_t i = 0; i < b->ops->count; i++) {
-        if (!b->anchors[i] || b->columns[i] != index->column)
+        if (b->indexes[i] != index)
             continue;
         items += b->anchors[i]->op == CONDITION_EQ ? b->anchors[i]->count * LITERAL_KEYS : 0;
         ranges++;
@@ -229,7 +244,7 @@ fill_index(struct builder *b, struct matcher_index *index)
     index->lower.list = arena_alloc(arena, ranges * sizeof(struct bound));
     index->upper.list = arena_alloc(arena, ranges * sizeof(struct bound));
     for (uint32_t i = 0; i < b->ops->count; i++) {
-        if (!b->anchors[i] || b->columns[i] != index->column)
+        if (b->indexes[i] != index)
             continue;
         set_bit(index->all, i);
         if (b->anchors[i]->op == CONDITION_EQ)
@@ -247,19 +262,19 @@ build_indexes(struct matcher_plan *plan, struct matcher_ops *ops)
 {
     struct builder b = {.plan = plan, .ops = ops};
     b.anchors = memory_zero(ops->count * sizeof(*b.anchors));
-    b.columns = memory_zero(ops->count * sizeof(*b.columns));
+    b.indexes = memory_zero(ops->count * sizeof(*b.indexes));
     ops->indexes = arena_zero(&plan->arena, ops->count * sizeof(*ops->indexes));
     for (uint32_t i = 0; i < ops->count; i++) {
-        b.anchors[i] = anchor_of(ops->rules[i], &b.columns[i]);
+        b.anchors[i] = anchor_of(ops->rules[i]);
         if (b.anchors[i])
-            index_of(plan, ops, b.columns[i]);
+            b.indexes[i] = index_of(plan, ops, &ops->rules[i]->where[b.anchors[i]->name]);
         else
             set_bit(ops->always, i);
     }
     for (uint32_t i = 0; i < ops->index_count; i++)
         fill_index(&b, &ops->indexes[i]);
     free(b.anchors);
-    free(b.columns);
+    free(b.indexes);
 }
 
 static void
@@ -273,6 +288,7 @@ build_ops(struct matcher_plan *plan, const struct rules_world *world, enum event
     if (!ops->count)
         return;
     plan->ops[op] = ops;
+    ops->scratch = &plan->scratch;
     ops->words = (ops->count + 63) / 64;
     ops->always = arena_zero(&plan->arena, ops->words * sizeof(uint64_t));
     if (ops->count >= INDEX_FROM && has_row(op)) {
@@ -290,6 +306,7 @@ matcher_plan_new(struct rule *rules, size_t count, const struct rules_world *wor
     struct matcher_plan *plan = memory_zero(sizeof(*plan));
     plan->schema = schema;
     arena_init(&plan->arena, 0);
+    buffer_init(&plan->scratch, TEXT_LIMIT);
     bind_rules(plan, rules, count, world);
     for (int op = EVENT_INSERT; op < EVENT_OPS && plan->bound_count; op++)
         build_ops(plan, world, (enum event_op)op);
@@ -300,6 +317,7 @@ void
 matcher_plan_free(struct matcher_plan *plan)
 {
     arena_release(&plan->arena);
+    buffer_release(&plan->scratch);
     free(plan);
 }
 
@@ -363,10 +381,12 @@ find_equal(const struct matcher_index *index, const struct cell *cell, uint64_t 
 void
 matcher_candidates(const struct matcher_ops *ops, struct event *e, uint64_t *set)
 {
+    struct where_look look;
     memcpy(set, ops->always, ops->words * sizeof(*set));
+    where_look_init(&look, e, ops->scratch);
     for (uint32_t i = 0; i < ops->index_count; i++) {
         const struct matcher_index *index = &ops->indexes[i];
-        const struct cell *cell = where_cell(e, index->column);
+        const struct cell *cell = where_cell(&look, &index->place);
         if (!where_knows(cell)) {
             add_set(set, index->all, ops->words);
             continue;
@@ -403,16 +423,17 @@ enum verdict
 matcher_test(const struct matcher_bound *b, struct event *e, unsigned *unknown)
 {
     enum verdict changed, where;
-    unsigned other = 0;
+    struct where_look look;
     if (!has_row(e->op))
         return b->rule->where.count ? VERDICT_NO : VERDICT_YES;
     changed = test_changed(b, e, unknown);
     if (changed == VERDICT_NO)
         return VERDICT_NO;
-    where = where_test(&b->rule->where, b->where, e, &other);
+    where_look_init(&look, e, b->scratch);
+    where = where_test(&b->rule->where, b->where, &look);
     if (where != VERDICT_UNKNOWN)
         return where == VERDICT_NO ? VERDICT_NO : changed;
     if (changed != VERDICT_UNKNOWN)
-        *unknown = other;
+        *unknown = (unsigned)look.unknown;
     return VERDICT_UNKNOWN;
 }

@@ -10,7 +10,9 @@
 /* A rule on a schema. */
 struct matcher_bound {
     struct rule *rule;
-    uint16_t *where, *changed; /* column numbers, in order of the rule's conditions and names */
+    struct where_place *where; /* in order of the names of the rule's where */
+    uint16_t *changed;         /* column numbers, in order of the rule's names */
+    struct buffer *scratch;    /* of the plan */
     struct error *problem;     /* why it can't be decided on this schema; or NULL */
     bool warned;               /* that old values are not in the log */
 };
@@ -24,12 +26,14 @@ struct matcher_ops {
     uint64_t *always; /* bits of those without an index */
     struct matcher_index *indexes;
     uint32_t index_count;
-    _Atomic uint64_t seen; /* events; written by the rules thread */
+    struct buffer *scratch; /* of the plan */
+    _Atomic uint64_t seen;  /* events; written by the rules thread */
 };
 
 struct matcher_plan {
     const struct schema *schema;
     struct arena arena;
+    struct buffer scratch; /* texts inside documents, while they are compared */
     struct matcher_bound *bounds;
     uint32_t bound_count;
     struct matcher_ops *ops[EVENT_OPS]; /* NULL: no rule */

@@ -39,17 +39,39 @@ wording_prints_old(const struct wording *w, const struct schema *schema, bool up
     for (size_t i = 0; i < w->header_count; i++)
         if (prints_old(w->headers[i].template, schema, update, name))
             return true;
+    for (size_t i = 0; i < w->choice_count; i++)
+        if (wording_prints_old(w->choices[i].wording, schema, update, name))
+            return true;
     return false;
+}
+
+/* What compares the old row of an update with the new one, as a format of its name; or NULL. */
+static const char *
+compares_rows(const struct rule *rule, struct slice *name)
+{
+    const struct where *w = &rule->where;
+    if (rule->changed_count) {
+        *name = rule->changed[0];
+        return "changed = \"%.*s\" compares with the old row of an update";
+    }
+    for (uint32_t i = 0; i < w->name_count; i++) {
+        *name = w->names[i].name;
+        if (w->names[i].uses & WHERE_TO)
+            return "where = { %.*s = changed_to(…) } compares with the old row of an update";
+        if (w->names[i].uses & WHERE_FROM)
+            return "where = { %.*s = changed_from(…) } compares with the old row of an update";
+    }
+    return NULL;
 }
 
 /* A condition looks at the old row of a delete, of which the log has the key alone. */
 static bool
 tests_deleted(const struct where *w, const struct schema *schema, struct slice *name)
 {
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (is_key(schema, w->conditions[i].column))
+    for (uint32_t i = 0; i < w->name_count; i++) {
+        if (is_key(schema, w->names[i].name) || w->names[i].uses == WHERE_TO)
             continue;
-        *name = w->conditions[i].column;
+        *name = w->names[i].name;
         return true;
     }
     return false;
@@ -63,15 +85,11 @@ needs_old(const struct rule *rule, const struct rules_world *world, const struct
     bool update = rule_listens(rule, world, schema, EVENT_UPDATE);
     bool delete = rule_listens(rule, world, schema, EVENT_DELETE);
     struct slice name = {0};
-    const char *form = NULL;
-    if (update && rule->changed_count) {
-        name = rule->changed[0];
-        form = "changed = \"%.*s\" compares with the old row of an update";
-    } else if ((update || delete) && wording_prints_old(&rule->wording, schema, update, &name)) {
+    const char *form = update ? compares_rows(rule, &name) : NULL;
+    if (!form && (update || delete) && wording_prints_old(&rule->wording, schema, update, &name))
         form = "{{old.%.*s}} prints from the old row";
-    } else if (delete &&tests_deleted(&rule->where, schema, &name)) {
+    if (!form && delete &&tests_deleted(&rule->where, schema, &name))
         form = "where = { %.*s = … } looks at the old row of a delete";
-    }
     if (form)
         snprintf(phrase, size, form, (int)name.size, name.data);
     return form != NULL;

@@ -1,152 +1,68 @@
 #include "rules/where.h"
 #include "base/text.h"
 
-/* The conditions that a script may write around a value; `later` ones are refused by name. */
-static const struct {
-    const char *name;
-    enum condition_op op;
-    bool list, later;
-} forms[] = {
-    {"gt", CONDITION_GT, false, false},          {"ge", CONDITION_GE, false, false},
-    {"lt", CONDITION_LT, false, false},          {"le", CONDITION_LE, false, false},
-    {"ne", CONDITION_NE, false, false},          {"one_of", CONDITION_EQ, true, false},
-    {"like", CONDITION_EQ, false, true},         {"ilike", CONDITION_EQ, false, true},
-    {"between", CONDITION_EQ, false, true},      {"is_null", CONDITION_EQ, false, true},
-    {"any_of", CONDITION_EQ, false, true},       {"all_of", CONDITION_EQ, false, true},
-    {"not_", CONDITION_EQ, false, true},         {"changed_to", CONDITION_EQ, false, true},
-    {"changed_from", CONDITION_EQ, false, true},
-};
-
-/* Order needs an order: not of NULL, nor of true and false. */
-static int
-check_order(const struct condition *c, const char *name, struct error *err)
+int
+where_column(const struct schema *schema, struct slice name, struct error *err)
 {
-    enum value_kind kind = c->literals[0].kind;
-    if (c->op == CONDITION_EQ || c->op == CONDITION_NE)
-        return 0;
-    if (kind == VALUE_NULL) {
-        error_set(err, ERROR_DATA, "%s(null) is never true", name);
-        return error_hint(err, "ask for NULL with null, and for a value with ne(null)");
-    }
-    if (kind == VALUE_BOOL)
-        return error_set(err, ERROR_DATA, "%s takes a number or a text, not true or false", name);
-    return 0;
+    struct slice path;
+    int column = json_path_column(schema, name, &path, err);
+    if (column < 0 || !path.size)
+        return column;
+    error_set(err, ERROR_DATA, "\"%.*s\" is a path into a document; a column belongs here",
+              (int)name.size, name.data);
+    return error_hint(err, "the column is \"%.*s\"; paths stand in where and in e:get",
+                      (int)schema->columns[column].name.size, schema->columns[column].name.data);
 }
 
+/* Literals against the type of the column; what stands inside a document has none. */
 static int
-take_literals(const struct value *values, size_t count, struct arena *arena, struct condition *out,
-              struct error *err)
+check_condition(const struct condition *c, const struct schema *schema,
+                const struct where_place *places, struct error *err)
 {
-    out->count = (uint32_t)count;
-    out->literals = arena_zero(arena, (count ? count : 1) * sizeof(*out->literals));
-    for (size_t i = 0; i < count; i++)
-        if (literal_make(&values[i], arena, &out->literals[i], err) != 0)
+    for (uint32_t i = 0; i < c->count && c->op >= CONDITION_ALL; i++)
+        if (check_condition(&c->parts[i], schema, places, err) != 0)
+            return -1;
+    if (c->op >= CONDITION_ALL || places[c->name].path.size)
+        return 0;
+    const struct column *column = &schema->columns[places[c->name].column];
+    for (uint32_t i = 0; i < c->count; i++)
+        if (literal_check(&c->literals[i], column, condition_use(c->op), err) != 0)
             return -1;
     return 0;
 }
 
-static int
-take_form(const struct value *call, struct arena *arena, struct condition *out, struct error *err)
-{
-    for (size_t i = 0; i < countof(forms); i++) {
-        if (!slice_is(call->text, forms[i].name))
-            continue;
-        if (forms[i].later)
-            return error_set(err, ERROR_REFUSED, "the condition %s is not built yet",
-                             forms[i].name);
-        if (call->count == 0 || (!forms[i].list && call->count != 1))
-            return error_set(err, ERROR_DATA, "%s takes %s", forms[i].name,
-                             forms[i].list ? "at least one value" : "one value");
-        out->op = forms[i].op;
-        if (take_literals(call->items, call->count, arena, out, err) != 0)
-            return error_context(err, "%s", forms[i].name);
-        return check_order(out, forms[i].name, err);
-    }
-    return error_set(err, ERROR_DATA, "\"%.*s\" is no condition", (int)call->text.size,
-                     call->text.data);
-}
-
-static int
-compile_one(const struct value_pair *pair, struct arena *arena, struct condition *out,
-            struct error *err)
-{
-    const struct value *v = &pair->value;
-    out->column = arena_slice(arena, pair->key);
-    if (v->kind == VALUE_CALL)
-        return take_form(v, arena, out, err);
-    if (v->kind == VALUE_LIST) {
-        error_set(err, ERROR_DATA, "a list is no value to compare with");
-        return error_hint(err, "write one_of(…) for one of several values");
-    }
-    out->op = CONDITION_EQ;
-    return take_literals(v, 1, arena, out, err);
-}
-
 int
-where_compile(const struct value *table, struct arena *arena, struct where *out, struct error *err)
+where_bind(const struct where *w, const struct schema *schema, struct where_place *places,
+           struct error *err)
 {
-    *out = (struct where){0};
-    if (table->kind != VALUE_MAP) {
-        error_set(err, ERROR_DATA, "where is a table of columns, not a %s",
-                  value_kind_name(table->kind));
-        return error_hint(err, "write where = { status = \"paid\" }; for Lua code use when");
-    }
-    out->conditions =
-        arena_zero(arena, (table->count ? table->count : 1) * sizeof(*out->conditions));
-    for (size_t i = 0; i < table->count; i++) {
-        if (compile_one(&table->pairs[i], arena, &out->conditions[i], err) != 0)
-            return error_context(err, "where: %.*s", (int)table->pairs[i].key.size,
-                                 table->pairs[i].key.data);
-        out->count++;
-    }
-    return 0;
-}
-
-static bool
-is_path(const struct schema *schema, struct slice name)
-{
-    const char *dot = memchr(name.data, '.', name.size);
-    return dot && schema_column(schema, (struct slice){name.data, (size_t)(dot - name.data)}) >= 0;
-}
-
-int
-where_column(const struct schema *schema, struct slice name, struct error *err)
-{
-    int column = schema_column(schema, name);
-    if (column >= 0)
-        return column;
-    char label[256];
-    schema_label(schema, label, sizeof(label));
-    if (is_path(schema, name)) {
-        error_set(err, ERROR_REFUSED, "\"%.*s\" is a path into a document; those are not built yet",
-                  (int)name.size, name.data);
-        return error_hint(err, "use when: it can read the document in Lua");
-    }
-    error_set(err, ERROR_DATA, "%s has no column \"%.*s\"", label, (int)name.size, name.data);
-    struct slice near = schema_suggest(schema, name);
-    return near.size ? error_hint(err, "did you mean \"%.*s\"?", (int)near.size, near.data) : -1;
-}
-
-int
-where_bind(const struct where *w, const struct schema *schema, uint16_t *columns, struct error *err)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        const struct condition *c = &w->conditions[i];
-        int column = where_column(schema, c->column, err);
+    for (uint32_t i = 0; i < w->name_count; i++) {
+        int column = json_path_column(schema, w->names[i].name, &places[i].path, err);
         if (column < 0)
             return error_context(err, "where");
-        columns[i] = (uint16_t)column;
-        for (uint32_t k = 0; k < c->count; k++)
-            if (literal_check(&c->literals[k], &schema->columns[column], err) != 0)
-                return error_context(err, "where");
+        places[i].column = (uint16_t)column;
     }
+    for (uint32_t i = 0; i < w->count; i++)
+        if (check_condition(&w->conditions[i], schema, places, err) != 0)
+            return error_context(err, "where");
     return 0;
+}
+
+/* The value found last is kept, since several conditions may ask for it. */
+static const struct cell *
+find_inside(struct where_look *look, const struct where_place *place, const struct cell *whole)
+{
+    if (look->whole != whole || look->path != place->path.data)
+        json_path_read(whole, place->path, look->scratch, &look->inside);
+    look->whole = whole;
+    look->path = place->path.data;
+    return &look->inside;
 }
 
 const struct cell *
-where_cell(struct event *e, unsigned column)
+where_cell(struct where_look *look, const struct where_place *place)
 {
-    return event_value(e, event_key_image(e), column);
+    const struct cell *cell = event_value(look->event, look->image, place->column);
+    return place->path.size && cell_is_value(cell) ? find_inside(look, place, cell) : cell;
 }
 
 static bool
@@ -158,16 +74,42 @@ is_equal(const struct cell *cell, const struct literal *l)
 }
 
 static bool
+is_any(const struct condition *c, const struct cell *cell)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        if (is_equal(cell, &c->literals[i]))
+            return true;
+    return false;
+}
+
+static bool
+is_like(const struct condition *c, const struct cell *cell)
+{
+    return cell->kind == CELL_TEXT &&
+           text_like(c->literals[0].text, cell->text, c->op == CONDITION_ILIKE);
+}
+
+static bool
+is_between(const struct condition *c, const struct cell *cell)
+{
+    int low = literal_compare(cell, &c->literals[0]), high;
+    if (low == LITERAL_APART || low < 0)
+        return false;
+    high = literal_compare(cell, &c->literals[1]);
+    return high != LITERAL_APART && high <= 0;
+}
+
+static bool
 holds(const struct condition *c, const struct cell *cell)
 {
-    if (c->op == CONDITION_EQ) {
-        for (uint32_t i = 0; i < c->count; i++)
-            if (is_equal(cell, &c->literals[i]))
-                return true;
-        return false;
-    }
+    if (c->op == CONDITION_EQ)
+        return is_any(c, cell);
     if (c->op == CONDITION_NE)
         return !is_equal(cell, &c->literals[0]);
+    if (c->op == CONDITION_BETWEEN)
+        return is_between(c, cell);
+    if (c->op >= CONDITION_LIKE)
+        return is_like(c, cell);
     int order = literal_compare(cell, &c->literals[0]);
     if (order == LITERAL_APART)
         return false;
@@ -183,26 +125,116 @@ holds(const struct condition *c, const struct cell *cell)
     }
 }
 
-enum verdict
-condition_test(const struct condition *c, const struct cell *cell)
+/* What a test needs besides its condition. */
+struct tester {
+    struct where_look *look;
+    const struct where_place *places;
+};
+
+static enum verdict test(const struct tester *t, const struct condition *c);
+
+static enum verdict
+test_cell(const struct tester *t, const struct condition *c)
 {
-    if (!where_knows(cell))
-        return VERDICT_UNKNOWN;
-    return holds(c, cell) ? VERDICT_YES : VERDICT_NO;
+    const struct where_place *place = &t->places[c->name];
+    const struct cell *cell = where_cell(t->look, place);
+    if (where_knows(cell))
+        return holds(c, cell) ? VERDICT_YES : VERDICT_NO;
+    if (t->look->unknown < 0)
+        t->look->unknown = place->column;
+    return VERDICT_UNKNOWN;
+}
+
+static enum verdict
+opposite(enum verdict v)
+{
+    return v == VERDICT_UNKNOWN ? v : v == VERDICT_YES ? VERDICT_NO : VERDICT_YES;
+}
+
+/* `decides` ends it: NO for all, YES for any. An unknown that decided nothing is forgotten. */
+static enum verdict
+test_parts(const struct tester *t, const struct condition *parts, uint32_t count,
+           enum verdict decides)
+{
+    int32_t unknown = t->look->unknown;
+    enum verdict result = opposite(decides);
+    for (uint32_t i = 0; i < count; i++) {
+        enum verdict one = test(t, &parts[i]);
+        if (one == decides) {
+            t->look->unknown = unknown;
+            return decides;
+        }
+        if (one == VERDICT_UNKNOWN)
+            result = one;
+    }
+    return result;
+}
+
+static enum verdict
+test_image(const struct tester *t, const struct condition *c, enum event_image image)
+{
+    enum event_image before = t->look->image;
+    t->look->image = image;
+    enum verdict verdict = test(t, c);
+    t->look->image = before;
+    return verdict;
+}
+
+/* Holds in `now` and not in the other image of an update. What the log left out because it did not
+ * change has not changed, whatever its value. */
+static enum verdict
+test_change(const struct tester *t, const struct condition *c, enum event_image now)
+{
+    struct where_look *look = t->look;
+    int32_t unknown = look->unknown;
+    unsigned column = t->places[c->name].column;
+    if (event_cell(look->event, EVENT_NEW, column)->kind == CELL_UNCHANGED)
+        return VERDICT_NO;
+    enum verdict is = test_image(t, c->parts, now);
+    if (is == VERDICT_NO)
+        return VERDICT_NO;
+    enum verdict was = test_image(t, c->parts, now == EVENT_NEW ? EVENT_OLD : EVENT_NEW);
+    if (was == VERDICT_YES) {
+        look->unknown = unknown;
+        return VERDICT_NO;
+    }
+    return is == VERDICT_UNKNOWN ? is : opposite(was);
+}
+
+/* An insert changes from nothing, a delete to nothing; a row of a snapshot has not changed. */
+static enum verdict
+test_changed(const struct tester *t, const struct condition *c)
+{
+    bool to = c->op == CONDITION_CHANGED_TO;
+    enum event_op op = t->look->event->op;
+    if (op == EVENT_UPDATE)
+        return test_change(t, c, to ? EVENT_NEW : EVENT_OLD);
+    if (op == (to ? EVENT_INSERT : EVENT_DELETE))
+        return test(t, c->parts);
+    return VERDICT_NO;
+}
+
+static enum verdict
+test(const struct tester *t, const struct condition *c)
+{
+    switch (c->op) {
+    case CONDITION_ALL:
+        return test_parts(t, c->parts, c->count, VERDICT_NO);
+    case CONDITION_ANY:
+        return test_parts(t, c->parts, c->count, VERDICT_YES);
+    case CONDITION_NOT:
+        return opposite(test(t, c->parts));
+    case CONDITION_CHANGED_TO:
+    case CONDITION_CHANGED_FROM:
+        return test_changed(t, c);
+    default:
+        return test_cell(t, c);
+    }
 }
 
 enum verdict
-where_test(const struct where *w, const uint16_t *columns, struct event *e, unsigned *unknown)
+where_test(const struct where *w, const struct where_place *places, struct where_look *look)
 {
-    enum verdict all = VERDICT_YES;
-    for (uint32_t i = 0; i < w->count; i++) {
-        enum verdict one = condition_test(&w->conditions[i], where_cell(e, columns[i]));
-        if (one == VERDICT_NO)
-            return VERDICT_NO;
-        if (one == VERDICT_UNKNOWN && all == VERDICT_YES) {
-            all = VERDICT_UNKNOWN;
-            *unknown = columns[i];
-        }
-    }
-    return all;
+    struct tester t = {look, places};
+    return test_parts(&t, w->conditions, w->count, VERDICT_NO);
 }

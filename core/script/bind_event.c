@@ -398,12 +398,6 @@ method_row_table(lua_State *L)
     return 1;
 }
 
-static int
-method_later(lua_State *L)
-{
-    return luaL_error(L, "this method of the event is not built yet");
-}
-
 static const luaL_Reg methods[] = {
     {"changed", method_changed},
     {"was", method_was},
@@ -413,7 +407,7 @@ static const luaL_Reg methods[] = {
     {"is_unchanged", method_is_unchanged},
     {"is_unknown", method_is_unknown},
     {"has", method_has},
-    {"get", method_later},
+    {"get", bind_path_get},
     {"row_table", method_row_table},
     {NULL, NULL},
 };

@@ -167,41 +167,6 @@ bind_rule_render(lua_State *L)
     return 1;
 }
 
-/* gt(5) … : {name, argument …} under the mark that convert.c knows. Upvalues: name, wanted count.
- */
-static int
-bind_rule_condition(lua_State *L)
-{
-    int count = lua_gettop(L), wanted = (int)lua_tointeger(L, lua_upvalueindex(2));
-    const char *name = lua_tostring(L, lua_upvalueindex(1));
-    if (wanted && count != wanted)
-        return luaL_error(L, "%s takes one value", name);
-    if (count == 0)
-        return luaL_error(L, "%s takes at least one value", name);
-    bool list = !wanted && count == 1 && lua_type(L, 1) == LUA_TTABLE;
-    lua_Integer items = list ? (lua_Integer)lua_rawlen(L, 1) : count;
-    lua_createtable(L, (int)items + 1, 0);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_rawseti(L, -2, 1);
-    for (lua_Integer i = 1; i <= items; i++) {
-        if (list)
-            lua_rawgeti(L, 1, i);
-        else
-            lua_pushvalue(L, (int)i);
-        if (lua_isnil(L, -1))
-            return luaL_error(L, "%s: nil is no value; write null for NULL", name);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CALL_META);
-    lua_setmetatable(L, -2);
-    return 1;
-}
-
-static const struct {
-    const char *name;
-    int wanted; /* arguments; 0: any number, or one list */
-} conditions[] = {{"gt", 1}, {"ge", 1}, {"lt", 1}, {"le", 1}, {"ne", 1}, {"one_of", 0}};
-
 static int
 null_tostring(lua_State *L)
 {
@@ -245,12 +210,7 @@ bind_rule_open(lua_State *L)
     lua_setfield(L, -2, "null");
     if (!vm_of(L)->declared_in) {
         luaL_setfuncs(L, functions, 0);
-        for (size_t i = 0; i < countof(conditions); i++) {
-            lua_pushstring(L, conditions[i].name);
-            lua_pushinteger(L, conditions[i].wanted);
-            lua_pushcclosure(L, bind_rule_condition, 2);
-            lua_setfield(L, -2, conditions[i].name);
-        }
+        bind_condition_open(L);
     }
     lua_pop(L, 1);
 }

@@ -109,7 +109,10 @@ like_is_that_of_sql(void **state)
         if (text_like(slice_of(rows[i].pattern), slice_of(rows[i].text), false) != rows[i].matches)
             fail_msg("like \"%s\" on \"%s\"", rows[i].pattern, rows[i].text);
     assert_true(text_like(slice_literal("aBc%"), slice_literal("AbCd"), true));
-    assert_false(text_like(slice_literal("\xc3\xa9"), slice_literal("\xc3\x89"), true)); /* ASCII */
+    assert_true(text_like(slice_literal("M\xc3\x9cLL%"), slice_literal("m\xc3\xbcller"), true));
+    assert_true(text_like(slice_literal("\xcf\x82"), slice_literal("\xce\xa3"), true)); /* sigmas */
+    assert_false(text_like(slice_literal("\xc3\xa9"), slice_literal("\xc3\x89"), false));
+    assert_false(text_like(slice_literal("\xc3\xa9"), slice_literal("e"), true));
 }
 
 /* With backtracking over every run this takes longer than the universe has. */
