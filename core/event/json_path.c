@@ -294,6 +294,35 @@ json_path_find(struct slice document, struct slice path, struct slice *out)
     return true;
 }
 
+/* Behind a member's key and colon, or NULL. */
+static const char *
+skip_key(const char *at, const char *end)
+{
+    if (at >= end || *at != '"' || !(at = skip_string(at, end)))
+        return NULL;
+    at = skip_space(at, end);
+    return at < end && *at == ':' ? skip_space(at + 1, end) : NULL;
+}
+
+bool
+json_path_next(struct slice document, size_t *at, struct slice *out)
+{
+    const char *end = slice_end(document), *start = skip_space(document.data, end);
+    if (start >= end || (*start != '[' && *start != '{'))
+        return false;
+    const char *value = skip_space(*at ? document.data + *at : start + 1, end);
+    if (*at && value < end && *value == ',')
+        value = skip_space(value + 1, end);
+    if (value < end && *start == '{' && !(value = skip_key(value, end)))
+        return false;
+    const char *behind = value < end && *value != ']' ? skip_value(value, end) : NULL;
+    if (!behind)
+        return false;
+    *out = (struct slice){value, (size_t)(behind - value)};
+    *at = (size_t)(behind - document.data);
+    return true;
+}
+
 static struct slice
 unescaped(struct slice inside, struct buffer *scratch)
 {

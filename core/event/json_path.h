@@ -21,6 +21,10 @@ int json_path_column(const struct schema *schema, struct slice name, struct slic
  * stands there. */
 bool json_path_find(struct slice document, struct slice path, struct slice *out);
 
+/* The entries of a list, or the values of an object, one after another. `*at` is 0 at first; false
+ * when there is none left. */
+bool json_path_next(struct slice document, size_t *at, struct slice *out);
+
 /* A JSON text as a cell: null, true and false, integers within int64, other numbers as DECIMAL,
  * texts, and objects and lists as DOCUMENT. The cell points into `json`, or into `scratch`, which
  * is overwritten, where a text has escapes. What is no JSON is NULL. */

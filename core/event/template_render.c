@@ -1,374 +1,261 @@
-#include "base/clock.h"
-#include "base/json.h"
-#include "base/text.h"
+/* A compiled template and an event into a text. Nothing is allocated but what `out` and the scratch
+ * need to grow. */
+#include <stdlib.h>
+
+#include "event/json_path.h"
 #include "event/template_part.h"
 
-#define SCRATCH_LIMIT ((size_t)64 << 20)
-#define DDL_NAMES     200 /* bytes of one list in the readable line */
+#define SCRATCH_LIMIT ((size_t)16 << 20)
+#define PLACE_WORK    32
 
 static void
-text_cell(struct slice text, struct cell *out)
+scratch_init(struct template_scratch *scratch)
 {
-    *out = (struct cell){.kind = text.size ? CELL_TEXT : CELL_NULL, .text = text};
+    buffer_init(&scratch->text[0], SCRATCH_LIMIT);
+    buffer_init(&scratch->text[1], SCRATCH_LIMIT);
+    arena_init(&scratch->arena, 512);
+    scratch->turn = 0;
 }
 
 static void
-int_cell(int64_t value, struct cell *out)
+scratch_release(struct template_scratch *scratch)
 {
-    *out = (struct cell){.kind = CELL_INT, .integer = value};
+    buffer_release(&scratch->text[0]);
+    buffer_release(&scratch->text[1]);
+    arena_release(&scratch->arena);
 }
 
 static void
-get_operation(struct event *e, struct template_scratch *scratch, struct cell *out)
+scratch_reset(struct template_scratch *scratch)
 {
-    static const char *const names[EVENT_OPS] = {
-        [EVENT_INSERT] = "INSERT",     [EVENT_UPDATE] = "UPDATE", [EVENT_DELETE] = "DELETE",
-        [EVENT_TRUNCATE] = "TRUNCATE", [EVENT_READ] = "READ",     [EVENT_DDL] = "DDL",
-        [EVENT_MESSAGE] = "MESSAGE",   [EVENT_GAP] = "GAP",
-    };
-    (void)scratch;
-    text_cell(slice_of(names[e->op]), out);
+    buffer_reset(&scratch->text[0]);
+    buffer_reset(&scratch->text[1]);
+    arena_reset(&scratch->arena);
 }
 
-static void
-get_op(struct event *e, struct template_scratch *scratch, struct cell *out)
+struct template_space *
+template_space_new(void)
 {
-    (void)scratch;
-    text_cell(slice_of(event_op_name(e->op)), out);
+    struct template_space *space = memory_zero(sizeof(*space));
+    scratch_init(&space->value);
+    scratch_init(&space->argument);
+    return space;
 }
 
-static void
-get_source(struct event *e, struct template_scratch *scratch, struct cell *out)
+void
+template_space_free(struct template_space *space)
 {
-    (void)scratch;
-    text_cell(e->schema->source, out);
+    if (!space)
+        return;
+    scratch_release(&space->value);
+    scratch_release(&space->argument);
+    free(space);
 }
 
-static void
-get_driver(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->schema->driver, out);
-}
-
-static void
-get_schema(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->schema->schema, out);
-}
-
-static void
-get_table(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->schema->table, out);
-}
-
-static void
-get_key(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    struct buffer *b = template_scratch(scratch);
-    event_key(e, event_key_image(e), b);
-    text_cell(buffer_view(b), out);
-}
-
-static void
-get_id(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    struct buffer *b = template_scratch(scratch);
-    event_id(e, b);
-    text_cell(buffer_view(b), out);
-}
-
-static void
-get_lsn(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    int_cell((int64_t)e->lsn, out);
-}
-
-static void
-get_ts(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    char text[CLOCK_TEXT_SIZE];
-    struct buffer *b = template_scratch(scratch);
-    buffer_text(b, clock_format(e->ts, text));
-    text_cell(buffer_view(b), out);
-}
-
-static void
-get_ts_us(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    int_cell(e->ts, out);
-}
-
-static void
-get_tx(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->tx_id, out);
-}
-
-static void
-get_position(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->position, out);
-}
-
-static void
-get_meta(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->meta, out);
-    if (e->meta.size > 0)
-        out->kind = CELL_DOCUMENT;
-}
-
-static void
-get_prefix(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->prefix, out);
-}
-
-static void
-get_content(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    (void)scratch;
-    text_cell(e->content, out);
-    if (e->content.size > 0 && !text_is_utf8(e->content))
-        out->kind = CELL_BYTES;
-}
-
-/* " added a, b;" for a list of names that is not empty. True when it wrote. */
+/* What a filter has made is for one kind of place; where it stands as it is. */
 static bool
-print_names(const struct value *ddl, const char *key, bool first, struct buffer *out)
+stands(const struct template_value *value, enum template_escape escape)
 {
-    const struct value *list = value_get(ddl, key);
-    if (!list || list->kind != VALUE_LIST || list->count == 0)
-        return false;
-    buffer_printf(out, "%s %s ", first ? ":" : ";", key);
-    size_t start = out->size;
-    for (size_t i = 0; i < list->count; i++) {
-        if (out->size - start > DDL_NAMES) {
-            buffer_printf(out, " and %zu more", list->count - i);
-            break;
-        }
-        buffer_text(out, i ? ", " : "");
-        buffer_slice(out, list->items[i].text);
-    }
-    return true;
+    if (!value->formed || value->form == escape)
+        return value->formed;
+    return value->form != TEMPLATE_HTML &&
+           (escape == TEMPLATE_PLAIN || escape == TEMPLATE_LINE || escape == TEMPLATE_DATA);
 }
 
 static void
-print_one_line(struct slice text, struct buffer *out)
+write_value(struct render *r, const struct template_value *value)
 {
-    bool space = false;
-    text = text_trim(text);
-    for (size_t i = 0; i < text.size; i++) {
-        bool blank = memchr(" \t\r\n", text.data[i], 4) != NULL;
-        if (!blank || !space)
-            buffer_byte(out, blank ? ' ' : (uint8_t)text.data[i]);
-        space = blank;
+    enum template_escape escape = r->call->escape;
+    if (!cell_is_value(&value->cell))
+        return;
+    struct slice text = template_printed(&value->cell, &r->space->value);
+    if (!stands(value, escape)) {
+        template_escape(r->out, text, escape);
+        return;
     }
+    if (escape == TEMPLATE_SLACK || escape == TEMPLATE_PLAIN || escape == TEMPLATE_LINE)
+        template_guard(r->out, text);
+    buffer_slice(r->out, text);
 }
-
-/* "alter main.orders: added city; removed zip", or with the statement where no column is named. */
-static void
-print_ddl(struct event *e, const struct value *ddl, struct buffer *out)
-{
-    static const char *const lists[] = {"added", "removed", "retyped"};
-    char label[256];
-    bool any = false;
-    buffer_text(out, value_text(ddl, "kind", "change"));
-    buffer_printf(out, " %s", schema_label(e->schema, label, sizeof(label)));
-    for (size_t i = 0; i < countof(lists); i++)
-        any |= print_names(ddl, lists[i], !any, out);
-    const struct value *sql = value_get(ddl, "sql");
-    if (!any && sql && sql->kind == VALUE_TEXT) {
-        buffer_text(out, ": ");
-        print_one_line(sql->text, out);
-    }
-}
-
-static void
-get_ddl(struct event *e, struct template_scratch *scratch, struct cell *out)
-{
-    struct buffer *b = template_scratch(scratch);
-    struct value ddl;
-    if (e->ddl.size > 0) {
-        if (json_parse(e->ddl, &scratch->arena, &ddl, NULL) == 0)
-            print_ddl(e, &ddl, b);
-        else
-            print_one_line(e->ddl, b);
-    }
-    text_cell(buffer_view(b), out);
-}
-
-const struct template_field template_fields[] = {
-    {"operation", "operation", get_operation},
-    {"op", "op", get_op},
-    {"schema", "schema_name", get_schema},
-    {"table", "table_name", get_table},
-    {"source", "source", get_source},
-    {"key", "key", get_key},
-    {"ddl", "ddl", get_ddl},
-    {"id", NULL, get_id},
-    {"lsn", NULL, get_lsn},
-    {"driver", NULL, get_driver},
-    {"ts", NULL, get_ts},
-    {"ts_us", NULL, get_ts_us},
-    {"tx", NULL, get_tx},
-    {"position", NULL, get_position},
-    {"meta", NULL, get_meta},
-    {"prefix", NULL, get_prefix},
-    {"content", NULL, get_content},
-};
-const size_t template_field_count = countof(template_fields);
-
-struct render {
-    const struct template *t;
-    struct event *e;
-    enum template_escape escape;
-    struct buffer *out;
-    struct template_scratch scratch;
-};
 
 static bool
 has_default(const struct place *place)
 {
     for (size_t i = 0; i < place->filter_count; i++) {
-        if (place->filters[i].filter->takes == FILTER_WORDS)
+        if (place->filters[i].filter && *place->filters[i].filter->takes == 'v')
             return true;
     }
     return false;
 }
 
 static int
-old_not_in_log(const struct render *r, const struct place *place, struct error *err)
+render_value(struct render *r, const struct place *place, struct error *err)
 {
-    error_set(err, ERROR_DATA, "%s: {{old.%.*s}}: old value not in log", r->t->where,
-              (int)text_truncate(place->name, 80).size, place->name.data);
-    return error_hint(err, "let the database log old rows, or add | default(\"…\")");
+    struct template_value value = {0};
+    struct template_scratch *scratch = &r->space->value;
+    struct found found;
+    scratch_reset(scratch);
+    scratch_reset(&r->space->argument);
+    if (template_find(r, &place->subject, scratch, &found, err) != 0)
+        return -1;
+    if (found.unknown_old && !has_default(place))
+        return template_no_old(r, place->subject.name, err);
+    template_found_cell(&found, scratch, &value.cell);
+    if (template_filters(r, place, &value, err) != 0)
+        return -1;
+    size_t before = r->out->size;
+    write_value(r, &value);
+    return template_work(r, r->out->size - before, err);
+}
+
+static int render_range(struct render *r, size_t from, size_t to, struct error *err);
+
+/* The places of a section, within `frame`. */
+static int
+render_within(struct render *r, const struct place *section, struct frame frame, struct error *err)
+{
+    size_t start = (size_t)(section - r->t->places);
+    ensure(r->depth < TEMPLATE_SECTIONS);
+    r->frames[r->depth++] = frame;
+    int result = render_range(r, start + 1, section->other, err);
+    r->depth--;
+    return result;
+}
+
+static bool
+may_show(const struct template_call *call, struct slice column)
+{
+    for (size_t i = 0; i < call->column_count; i++)
+        if (slice_is(column, call->columns[i]))
+            return true;
+    return call->columns == NULL;
 }
 
 static int
-column_cell(struct render *r, const struct place *place, struct cell *out, struct error *err)
+render_changed(struct render *r, const struct place *section, struct error *err)
 {
-    struct event *e = r->e;
-    int column = schema_column(e->schema, place->name);
-    if (column < 0) {
-        *out = (struct cell){.kind = CELL_ABSENT};
-        return e->schema->table.size == 0
-                   ? 0 /* an event of no table, such as a gap, has no columns to be wrong about */
-                   : template_no_column(r->t, place, e->schema, err);
+    struct event *e = r->call->event;
+    bool any = false;
+    for (unsigned i = 0; i < e->schema->column_count && e->op == EVENT_UPDATE; i++) {
+        struct slice name = e->schema->columns[i].name;
+        enum change change = may_show(r->call, name) ? event_changed(e, i) : CHANGE_NO;
+        struct frame frame = {.kind = FRAME_CHANGE, .column = i};
+        if (change == CHANGE_UNKNOWN)
+            return template_no_old(r, name, err);
+        any |= change == CHANGE_YES;
+        if (change == CHANGE_NO || section->inverted)
+            continue;
+        if (render_within(r, section, frame, err) != 0)
+            return -1;
     }
-    bool old = place->row == TEMPLATE_OLD;
-    enum event_image image = old                          ? EVENT_OLD
-                             : place->row == TEMPLATE_NEW ? EVENT_NEW
-                                                          : event_key_image(e);
-    *out = *event_value(e, image, (unsigned)column);
-    bool known = cell_is_value(out) || out->kind == CELL_NULL;
-    if (old && !known && e->op == EVENT_UPDATE && !has_default(place))
-        return old_not_in_log(r, place, err);
+    return section->inverted && !any
+               ? render_range(r, (size_t)(section - r->t->places) + 1, section->other, err)
+               : 0;
+}
+
+static int
+render_list(struct render *r, const struct place *section, struct slice list, struct error *err)
+{
+    struct frame frame = {.kind = FRAME_ENTRY};
+    size_t at = 0;
+    if (template_work(r, list.size, err) != 0)
+        return -1;
+    while (json_path_next(list, &at, &frame.json)) {
+        if (render_within(r, section, frame, err) != 0 || template_work(r, PLACE_WORK, err) != 0)
+            return -1;
+    }
     return 0;
 }
 
 static bool
-is_control(const struct slice *text, size_t i)
+is_present(const struct found *found, struct template_scratch *scratch)
 {
-    uint8_t byte = (uint8_t)text->data[i];
-    if (byte == 0xc2 && i + 1 < text->size) /* C1: U+0080 to U+009F */
-        return (uint8_t)text->data[i + 1] >= 0x80 && (uint8_t)text->data[i + 1] <= 0x9f;
-    return (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
+    struct slice first;
+    struct cell cell;
+    size_t at = 0;
+    if (found->is_json && found->json.size && *found->json.data == '[')
+        return json_path_next(found->json, &at, &first);
+    template_found_cell(found, scratch, &cell);
+    return !template_prints_nothing(&cell) && !(cell.kind == CELL_BOOL && !cell.integer);
 }
 
-static void
-write_plain(struct buffer *out, struct slice text)
+static int
+render_section(struct render *r, const struct place *section, struct error *err)
 {
-    size_t from = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (!is_control(&text, i))
-            continue;
-        buffer_append(out, text.data + from, i - from);
-        i += (uint8_t)text.data[i] == 0xc2;
-        from = i + 1;
-    }
-    if (from < text.size)
-        buffer_append(out, text.data + from, text.size - from);
-}
-
-static void
-write_value(struct render *r, const struct template_value *value)
-{
-    const struct cell *cell = &value->cell;
-    if (cell->kind < CELL_DECIMAL || cell->kind == CELL_BYTES)
-        cell_print(cell, r->out); /* nothing in it wants escaping */
-    else if (r->escape == TEMPLATE_PLAIN)
-        write_plain(r->out, cell->text);
-    else if (value->whole)
-        buffer_slice(r->out, cell->text);
-    else
-        json_inside(r->out, cell->text);
+    struct template_scratch *scratch = &r->space->value;
+    struct found found;
+    scratch_reset(scratch);
+    if (template_find(r, &section->subject, scratch, &found, err) != 0)
+        return -1;
+    bool present = is_present(&found, scratch);
+    if (present == section->inverted)
+        return 0;
+    if (section->inverted)
+        return render_range(r, (size_t)(section - r->t->places) + 1, section->other, err);
+    if (found.is_json && *found.json.data == '[')
+        return render_list(r, section, found.json, err);
+    const struct subject *subject = &section->subject;
+    if (!found.is_json && subject->kind == SUBJECT_ELEMENT) /* {{#.}} is the scalar around */
+        subject = template_entry(r)->subject;
+    struct frame frame = {
+        .kind = found.is_json ? FRAME_ENTRY : FRAME_SCALAR, .json = found.json, .subject = subject};
+    return render_within(r, section, frame, err);
 }
 
 static int
 render_place(struct render *r, const struct place *place, struct error *err)
 {
-    struct template_value value = {0};
-    if (place->kind == PLACE_TEXT) {
-        buffer_slice(r->out, place->name);
+    switch (place->kind) {
+    case PLACE_TEXT:
+        buffer_slice(r->out, place->text);
+        return template_work(r, PLACE_WORK + place->text.size, err);
+    case PLACE_SECTION:
+        return template_work(r, PLACE_WORK, err) == 0 ? render_section(r, place, err) : -1;
+    case PLACE_CHANGED:
+        return template_work(r, PLACE_WORK, err) == 0 ? render_changed(r, place, err) : -1;
+    case PLACE_VALUE:
+        return template_work(r, PLACE_WORK, err) == 0 ? render_value(r, place, err) : -1;
+    default:
         return 0;
     }
-    arena_reset(&r->scratch.arena);
-    if (place->kind == PLACE_FIELD)
-        template_fields[place->field].get(r->e, &r->scratch, &value.cell);
-    else if (column_cell(r, place, &value.cell, err) != 0)
-        return -1;
-    for (size_t i = 0; i < place->filter_count; i++) {
-        const struct filter_use *use = &place->filters[i];
-        use->filter->apply(&use->words, use->count, &r->scratch, &value);
-    }
-    if (r->scratch.text[0].failed || r->scratch.text[1].failed)
-        return error_set(err, ERROR_FULL, "%s: a value is larger than %zu bytes", r->t->where,
-                         SCRATCH_LIMIT);
-    write_value(r, &value);
-    return 0;
 }
 
 static int
-render_places(struct render *r, struct error *err)
+render_range(struct render *r, size_t from, size_t to, struct error *err)
 {
-    for (size_t i = 0; i < r->t->place_count; i++) {
-        if (render_place(r, &r->t->places[i], err) != 0)
+    for (size_t i = from; i < to; i++) {
+        const struct place *place = &r->t->places[i];
+        if (render_place(r, place, err) != 0)
             return -1;
         if (r->out->failed)
             return error_set(err, ERROR_FULL, "%s: the text is larger than %zu bytes", r->t->where,
                              r->out->limit);
+        if (place->kind == PLACE_SECTION || place->kind == PLACE_CHANGED)
+            i = place->other;
     }
     return 0;
 }
 
 int
-template_render(const struct template *t, struct event *e, enum template_escape escape,
-                struct buffer *out, struct error *err)
+template_render(const struct template *t, const struct template_call *call, struct buffer *out,
+                struct error *err)
 {
-    struct render r = {.t = t, .e = e, .escape = escape, .out = out};
+    struct template_space own;
+    struct render r = {.t = t, .call = call, .out = out, .space = call->space ? call->space : &own};
     size_t start = out->size;
-    buffer_init(&r.scratch.text[0], SCRATCH_LIMIT);
-    buffer_init(&r.scratch.text[1], SCRATCH_LIMIT);
-    arena_init(&r.scratch.arena, 512);
     bool failed_before = out->failed;
-    int result = render_places(&r, err);
+    if (!call->space) {
+        scratch_init(&own.value);
+        scratch_init(&own.argument);
+    }
+    int result = render_range(&r, 0, t->place_count, err);
     if (result != 0) {
         out->size = start;
         out->failed = failed_before;
     }
-    buffer_release(&r.scratch.text[0]);
-    buffer_release(&r.scratch.text[1]);
-    arena_release(&r.scratch.arena);
+    if (!call->space) {
+        scratch_release(&own.value);
+        scratch_release(&own.argument);
+    }
     return result;
 }

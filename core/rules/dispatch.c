@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "event/template.h"
+#include "rules/fields.h"
 #include "rules/rules_private.h"
 
 /* The rules thread is the only writer of counters; others read them. */
@@ -164,17 +165,19 @@ send_shape(struct rules *r, const struct channel_plan *plan, const struct wordin
 static struct template *
 rendered(struct rules *r, struct slice text, struct error *err)
 {
-    uint64_t hash = hash64(text.data, text.size);
+    const char *script = r->run.rule ? r->run.rule->origin->script : NULL;
+    struct template_source source = {text, "render", script, script ? &r->filters : NULL};
+    uint64_t hash = hash64(text.data, text.size) ^ (uintptr_t)script;
     struct rules_rendered *kept = &r->rendered[hash % RULES_RENDERED];
-    if (kept->template && kept->hash == hash &&
+    if (kept->template && kept->hash == hash && kept->script == script &&
         slice_equal((struct slice){kept->text, kept->size}, text))
         return kept->template;
-    struct template *template = template_compile(text, "render", err);
+    struct template *template = template_compile_for(&source, err);
     if (!template)
         return NULL;
     template_free(kept->template);
     free(kept->text);
-    *kept = (struct rules_rendered){hash, memory_slice(text), text.size, template};
+    *kept = (struct rules_rendered){hash, script, memory_slice(text), text.size, template};
     return template;
 }
 
@@ -189,11 +192,13 @@ dispatch_release(struct rules *r)
 
 /* People read text: of a table that a script made, one field is the text, the others options. */
 static int
-fit_table(struct rules *r, struct outbox_message *m, struct error *err)
+fit_table(struct rules *r, const struct channel_driver *driver, struct outbox_message *m,
+          struct error *err)
 {
     buffer_reset(&r->json);
     buffer_reset(&r->fields);
-    if (wording_table(m->body, m->options, &r->json, &r->fields, &m->key_hash, err) != 0)
+    const struct wording_split split = {m->body, m->options, driver, &r->json, &r->fields};
+    if (wording_table(&split, &m->key_hash, err) != 0)
         return -1;
     m->kind = MESSAGE_TEXT;
     m->body = buffer_view(&r->json);
@@ -211,6 +216,8 @@ send_message(struct rules *r, const struct vm_send *send, struct error *err)
     if (rule_channel(&r->world, send->channel, &m.queue, &plan, err) != 0)
         return error_context(err, "send");
     buffer_reset(&r->options);
+    if (fields_check_send(plan->driver, send->options, err) != 0)
+        return error_context(err, "send");
     if (send->options && wording_options(send->options, &r->options, &m.key_hash, &shape, err) != 0)
         return error_context(err, "send");
     m.options = buffer_view(&r->options);
@@ -226,7 +233,8 @@ send_message(struct rules *r, const struct vm_send *send, struct error *err)
         m.body = send->body;
         if (check_body(m.body, err) != 0)
             return error_context(err, "send");
-        if (m.kind == MESSAGE_TABLE && rule_is_human(plan) && fit_table(r, &m, err) != 0)
+        if (m.kind == MESSAGE_TABLE && rule_is_human(plan->driver) &&
+            fit_table(r, plan->driver, &m, err) != 0)
             return error_context(err, "send");
     }
     return put(r, &m, send->channel, err);
@@ -244,6 +252,20 @@ dispatch_send(void *context, const struct vm_send *send, struct error *err)
     return -1;
 }
 
+/* A rule's clock is that of its events, so that a replay gives the same texts. */
+static struct template_call
+call_of(struct rules *r, struct event *e)
+{
+    const struct rule *rule = r->run.rule;
+    return (struct template_call){.event = e,
+                                  .escape = TEMPLATE_PLAIN,
+                                  .now = e->ts,
+                                  .columns = rule ? rule->columns : NULL,
+                                  .column_count = rule ? rule->column_count : 0,
+                                  .host = &r->filters,
+                                  .space = r->space};
+}
+
 int
 dispatch_render(void *context, struct slice text, struct event *e, struct buffer *out,
                 struct error *err)
@@ -252,7 +274,8 @@ dispatch_render(void *context, struct slice text, struct event *e, struct buffer
     struct template *template = rendered(r, text, err);
     if (!template || template_check(template, e->schema, err) != 0)
         return -1;
-    return template_render(template, e, TEMPLATE_PLAIN, out, err);
+    struct template_call call = call_of(r, e);
+    return template_render(template, &call, out, err);
 }
 
 /* Fills the message of that wording; `*nothing` when a function decided not to send. */
@@ -265,7 +288,8 @@ make_message(struct rules *r, const struct wording *w, struct outbox_message *m,
     *nothing = false;
     buffer_reset(&r->body);
     buffer_reset(&r->options);
-    if (wording_render(w, r->run.event, &r->body, &r->options, &m->key_hash, err) != 0)
+    struct template_call call = call_of(r, r->run.event);
+    if (wording_render(w, &call, &r->body, &r->options, &m->key_hash, err) != 0)
         return -1;
     m->options = buffer_view(&r->options);
     m->body = buffer_view(&r->body);
@@ -302,7 +326,8 @@ notify(struct rules *r, struct error *err)
         m.queue = target->queue;
         if (m.kind == MESSAGE_EVENT)
             set_event(r, &m, target->shape);
-        if (m.kind == MESSAGE_TABLE && target->human && fit_table(r, &m, err) != 0)
+        if (m.kind == MESSAGE_TABLE && rule_is_human(target->driver) &&
+            fit_table(r, target->driver, &m, err) != 0)
             return error_context(err, "message");
         if (put(r, &m, target->name, err) != 0)
             return -1;
@@ -425,6 +450,7 @@ handle(struct rules *r, struct matcher_bound *b)
     run->sends = 0;
     run->bytes = 0;
     run->failed = false;
+    run->filter_us = 0;
     if (run_rule(r, b, &passed, &r->error) != 0) {
         outbox_draft_cut(run->draft, mark);
         note_budget(b->rule, &r->error);

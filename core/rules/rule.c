@@ -1,6 +1,7 @@
 #include "rules/rule.h"
 #include "base/text.h"
 #include "channel/channel_driver.h"
+#include "rules/fields.h"
 
 /* What the keys of a rule's table are read into. */
 struct maker {
@@ -277,9 +278,9 @@ rule_channel(const struct rules_world *world, struct slice name, struct outbox_q
 }
 
 bool
-rule_is_human(const struct channel_plan *plan)
+rule_is_human(const struct channel_driver *driver)
 {
-    return plan->driver && plan->driver->human;
+    return driver && driver->human;
 }
 
 static bool
@@ -316,7 +317,7 @@ make_target(struct maker *m, struct slice name, struct rule_target *out, struct 
     out->name = name;
     if (rule_channel(m->world, name, &out->queue, &plan, err) != 0)
         return error_context(err, "notify");
-    out->human = rule_is_human(plan);
+    out->driver = plan->driver;
     out->wording = wording_for(w, name, plan->driver ? plan->driver->name : "", err);
     if (!out->wording)
         return -1;
@@ -342,7 +343,9 @@ make_targets(struct maker *m, struct error *err)
     for (size_t i = 0; i < rule->target_count; i++)
         if (make_target(m, names[i], &rule->targets[i], err) != 0)
             return -1;
-    return wording_check_choices(&rule->wording, err);
+    if (wording_check_choices(&rule->wording, err) != 0)
+        return -1;
+    return fields_check_rule(rule, err);
 }
 
 static int
@@ -355,7 +358,8 @@ compile(struct maker *m, const struct value *table, struct error *err)
             return -1;
     if (check_whole(m, err) != 0)
         return -1;
-    if (wording_compile(m->message, m->options, m->arena, &m->rule->wording, err) != 0)
+    struct wording_home home = {m->arena, m->rule->origin->script, m->world->filters};
+    if (wording_compile(m->message, m->options, &home, &m->rule->wording, err) != 0)
         return -1;
     return make_targets(m, err);
 }

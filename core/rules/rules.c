@@ -118,6 +118,9 @@ rules_new(const struct rules_world *world, const struct rules_script *scripts, s
         return NULL;
     }
     r->world = *world;
+    r->filters = (struct template_host){.context = r, .find = filter_find, .apply = filter_apply};
+    r->world.filters = &r->filters;
+    r->space = template_space_new();
     r->consumer = slice_literal("main");
     arena_init(&r->arena, 0);
     arena_init(&r->tables, 0);
@@ -156,6 +159,7 @@ rules_free(struct rules *r)
     free(r->list);
     free(r->candidates);
     vm_free(r->vm);
+    template_space_free(r->space);
     buffer_release(&r->event_id);
     buffer_release(&r->body);
     buffer_release(&r->options);

@@ -28,6 +28,7 @@ struct rules_world {
     const char *(*channel_suggest)(void *context, struct slice name); /* or NULL */
     const struct rules_script *modules; /* what scripts may require; on loan for rules_new */
     size_t module_count;
+    const struct template_host *filters; /* of scripts, for templates; rules_new sets it */
     void *context;
 };
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include "base/clock.h"
+#include "event/template.h"
 #include "rules/matcher.h"
 
 enum {
@@ -13,6 +14,7 @@ enum {
     RULES_SENT = 16 << 20, /* bytes of all messages of one rule on one event */
     RULES_RENDERED = 256,  /* templates that render() keeps compiled */
     RULES_KILLS = 3,       /* calls over budget in a row that put a rule into quarantine */
+    RULES_FILTER_MS = 500, /* CPU time of filters of scripts for one rule and event */
     RULES_SHAPES = 256,    /* different shapes that send() may ask for */
 };
 
@@ -26,10 +28,12 @@ struct rules_run {
     uint32_t sends;
     size_t bytes;
     bool failed; /* a send has: rules.failure is of the first */
+    int64_t filter_us; /* CPU time that filters of scripts have used in its templates */
 };
 
 struct rules_rendered {
     uint64_t hash;
+    const char *script; /* whose filters it has */
     char *text;
     size_t size;
     struct template *template;
@@ -51,6 +55,8 @@ struct rules {
     struct error error, failure; /* here because they are large: of the rule, of its sends */
     struct buffer event_id, body, options, json, fields;
     struct rules_rendered rendered[RULES_RENDERED];
+    struct template_host filters;
+    struct template_space *space;
     const struct event_shape *shapes[RULES_SHAPES]; /* that send() asked for */
     size_t shape_count;
     _Atomic uint64_t entered; /* calls into Lua */
@@ -80,5 +86,10 @@ int dispatch_send(void *context, const struct vm_send *send, struct error *err);
 int dispatch_render(void *context, struct slice text, struct event *e, struct buffer *out,
                     struct error *err);
 void dispatch_release(struct rules *r); /* frees what render() compiled */
+
+/* filter.c, for template_host: what scripts registered by filter(name, function). */
+const void *filter_find(void *context, const char *script, struct slice name);
+int filter_apply(void *context, const void *filter, const struct cell *args, size_t count,
+                 struct buffer *out, struct cell *result, struct error *err);
 
 #endif

@@ -5,16 +5,16 @@
 #include "event/template.h"
 
 static const struct wording_row rows[] = {
-    {"text", IN_MESSAGE | IS_BODY},
-    {"body", IN_MESSAGE | IS_BODY},
-    {"html", IN_MESSAGE},
-    {"title", IN_MESSAGE | IN_OPTIONS | IN_SEND},
-    {"subject", IN_MESSAGE | IN_OPTIONS | IN_SEND},
-    {"key", IN_MESSAGE | IN_OPTIONS | IN_SEND},
-    {"topic", IN_MESSAGE | IN_OPTIONS | IN_SEND},
-    {"headers", IN_MESSAGE | IN_OPTIONS | IN_SEND | IS_HEADERS},
-    {"format", IN_OPTIONS | IN_SEND | IS_SHAPE},
-    {"columns", IN_OPTIONS | IN_SEND | IS_SHAPE},
+    {"text", IN_MESSAGE | IS_BODY, TEMPLATE_PLAIN},
+    {"body", IN_MESSAGE | IS_BODY, TEMPLATE_PLAIN},
+    {"html", IN_MESSAGE, TEMPLATE_HTML},
+    {"title", IN_MESSAGE | IN_OPTIONS | IN_SEND, TEMPLATE_LINE},
+    {"subject", IN_MESSAGE | IN_OPTIONS | IN_SEND, TEMPLATE_LINE},
+    {"key", IN_MESSAGE | IN_OPTIONS | IN_SEND, TEMPLATE_DATA},
+    {"topic", IN_MESSAGE | IN_OPTIONS | IN_SEND, TEMPLATE_DATA},
+    {"headers", IN_MESSAGE | IN_OPTIONS | IN_SEND | IS_HEADERS, TEMPLATE_DATA},
+    {"format", IN_OPTIONS | IN_SEND | IS_SHAPE, TEMPLATE_DATA},
+    {"columns", IN_OPTIONS | IN_SEND | IS_SHAPE, TEMPLATE_DATA},
 };
 
 const struct wording_row *
@@ -37,44 +37,48 @@ wording_row(struct slice name, unsigned place, const char *what, struct error *e
 }
 
 static struct template *
-compile_text(const struct value *v, const char *what, struct error *err)
+compile_text(const struct value *v, const char *what, const struct wording_home *home,
+             struct error *err)
 {
+    struct template_source source = {v->text, what, home->script, home->host};
     if (v->kind == VALUE_TEXT)
-        return template_compile(v->text, what, err);
+        return template_compile_for(&source, err);
     error_set(err, ERROR_DATA, "%s: a template is a text, not a %s", what,
               value_kind_name(v->kind));
     return NULL;
 }
 
 static int
-add_headers(const struct value *v, struct arena *arena, struct wording *out, struct error *err)
+add_headers(const struct value *v, const struct wording_home *home, struct wording *out,
+            struct error *err)
 {
     if (v->kind != VALUE_MAP)
         return error_set(err, ERROR_DATA, "headers is a table of names and templates, not a %s",
                          value_kind_name(v->kind));
     if (out->headers)
         return error_set(err, ERROR_DATA, "headers stands in message and in options");
-    out->headers = arena_zero(arena, (v->count + 1) * sizeof(*out->headers));
+    out->headers = arena_zero(home->arena, (v->count + 1) * sizeof(*out->headers));
     for (size_t i = 0; i < v->count; i++) {
-        const char *name = arena_slice(arena, v->pairs[i].key).data;
-        struct template *template = compile_text(&v->pairs[i].value, name, err);
+        const char *name = arena_slice(home->arena, v->pairs[i].key).data;
+        struct template *template = compile_text(&v->pairs[i].value, name, home, err);
         if (!template)
             return error_context(err, "headers");
-        out->headers[out->header_count++] = (struct wording_field){name, template};
+        out->headers[out->header_count++] = (struct wording_field){name, template, TEMPLATE_DATA};
     }
     return 0;
 }
 
 static int
-set_columns(const struct value *v, struct arena *arena, struct wording *out, struct error *err)
+set_columns(const struct value *v, const struct wording_home *home, struct wording *out,
+            struct error *err)
 {
     size_t n = v->kind == VALUE_LIST ? v->count : 1;
     const struct value *items = v->kind == VALUE_LIST ? v->items : v;
-    const char **columns = arena_alloc(arena, (n + 1) * sizeof(*columns));
+    const char **columns = arena_alloc(home->arena, (n + 1) * sizeof(*columns));
     for (size_t i = 0; i < n; i++) {
         if (items[i].kind != VALUE_TEXT)
             return error_set(err, ERROR_DATA, "columns is a list of texts");
-        columns[i] = arena_slice(arena, items[i].text).data;
+        columns[i] = arena_slice(home->arena, items[i].text).data;
     }
     out->columns = columns;
     out->column_count = n;
@@ -95,56 +99,58 @@ wording_format(struct slice name, struct error *err)
 }
 
 static int
-set_shape(const char *name, const struct value *v, struct arena *arena, struct wording *out,
-          struct error *err)
+set_shape(const char *name, const struct value *v, const struct wording_home *home,
+          struct wording *out, struct error *err)
 {
     if (strcmp(name, "columns") == 0)
-        return set_columns(v, arena, out, err);
+        return set_columns(v, home, out, err);
     if (v->kind != VALUE_TEXT)
         return error_set(err, ERROR_DATA, "format is a text, not a %s", value_kind_name(v->kind));
-    out->format = arena_slice(arena, v->text).data;
+    out->format = arena_slice(home->arena, v->text).data;
     return wording_format(v->text, err) < 0 ? -1 : 0;
 }
 
 static int
-add_field(const char *name, const struct value *v, struct wording *out, struct error *err)
+add_field(const struct wording_row *row, const struct value *v, const struct wording_home *home,
+          struct wording *out, struct error *err)
 {
+    const char *name = row->name;
     for (size_t i = 0; i < out->field_count; i++)
         if (strcmp(out->fields[i].name, name) == 0)
             return error_set(err, ERROR_DATA, "%s stands in message and in options", name);
-    struct template *template = compile_text(v, name, err);
+    struct template *template = compile_text(v, name, home, err);
     if (!template)
         return -1;
-    out->fields[out->field_count++] = (struct wording_field){name, template};
+    out->fields[out->field_count++] = (struct wording_field){name, template, row->escape};
     return 0;
 }
 
 static int
-add_one(const struct value_pair *pair, unsigned place, struct arena *arena, struct wording *out,
-        struct error *err)
+add_one(const struct value_pair *pair, unsigned place, const struct wording_home *home,
+        struct wording *out, struct error *err)
 {
     const char *what = place == IN_MESSAGE ? "message" : "options";
     const struct wording_row *row = wording_row(pair->key, place, what, err);
     if (!row)
         return -1;
     if (row->flags & IS_HEADERS)
-        return add_headers(&pair->value, arena, out, err);
+        return add_headers(&pair->value, home, out, err);
     if (row->flags & IS_SHAPE)
-        return set_shape(row->name, &pair->value, arena, out, err);
+        return set_shape(row->name, &pair->value, home, out, err);
     if (!(row->flags & IS_BODY))
-        return add_field(row->name, &pair->value, out, err);
+        return add_field(row, &pair->value, home, out, err);
     if (out->body)
         return error_set(err, ERROR_DATA, "message has both text and body");
-    out->body = compile_text(&pair->value, row->name, err);
+    out->body = compile_text(&pair->value, row->name, home, err);
     return out->body ? 0 : -1;
 }
 
 static int
-compile_table(const struct value *message, struct arena *arena, struct wording *out,
+compile_table(const struct value *message, const struct wording_home *home, struct wording *out,
               struct error *err)
 {
     for (size_t i = 0; i < message->count; i++)
-        if (add_one(&message->pairs[i], IN_MESSAGE, arena, out, err) != 0)
+        if (add_one(&message->pairs[i], IN_MESSAGE, home, out, err) != 0)
             return -1;
     if (out->body)
         return 0;
@@ -153,12 +159,12 @@ compile_table(const struct value *message, struct arena *arena, struct wording *
 }
 
 static int compile_whole(const struct value *message, const struct value *options,
-                         struct arena *arena, struct wording *out, struct error *err);
+                         const struct wording_home *home, struct wording *out, struct error *err);
 
 /* { by = { ops = …, email = …, default = … } } */
 static int
-compile_choices(const struct value *message, const struct value *options, struct arena *arena,
-                struct wording *out, struct error *err)
+compile_choices(const struct value *message, const struct value *options,
+                const struct wording_home *home, struct wording *out, struct error *err)
 {
     const struct value *by = value_get(message, "by");
     if (message->count > 1)
@@ -168,22 +174,22 @@ compile_choices(const struct value *message, const struct value *options, struct
         return error_hint(err, "message = { by = { ops = \"…\", default = \"…\" } }");
     }
     out->kind = WORDING_BY;
-    out->choices = arena_zero(arena, by->count * sizeof(*out->choices));
+    out->choices = arena_zero(home->arena, by->count * sizeof(*out->choices));
     for (size_t i = 0; i < by->count; i++) {
         const struct value *v = &by->pairs[i].value;
         struct wording_choice *choice = &out->choices[out->choice_count++];
-        choice->name = arena_slice(arena, by->pairs[i].key);
-        choice->wording = arena_zero(arena, sizeof(*choice->wording));
+        choice->name = arena_slice(home->arena, by->pairs[i].key);
+        choice->wording = arena_zero(home->arena, sizeof(*choice->wording));
         if (value_get(v, "by"))
             return error_set(err, ERROR_DATA, "by.%s: a by in a by", choice->name.data);
-        if (compile_whole(v, options, arena, choice->wording, err) != 0)
+        if (compile_whole(v, options, home, choice->wording, err) != 0)
             return error_context(err, "by.%s", choice->name.data);
     }
     return 0;
 }
 
 static int
-compile_message(const struct value *message, struct arena *arena, struct wording *out,
+compile_message(const struct value *message, const struct wording_home *home, struct wording *out,
                 struct error *err)
 {
     if (!message)
@@ -191,10 +197,10 @@ compile_message(const struct value *message, struct arena *arena, struct wording
     out->kind = WORDING_TEXT;
     switch (message->kind) {
     case VALUE_TEXT:
-        out->body = compile_text(message, "template", err);
+        out->body = compile_text(message, "template", home, err);
         return out->body ? 0 : -1;
     case VALUE_MAP:
-        return compile_table(message, arena, out, err);
+        return compile_table(message, home, out, err);
     case VALUE_FUNCTION:
         out->kind = WORDING_FUNCTION;
         out->function = message;
@@ -207,14 +213,14 @@ compile_message(const struct value *message, struct arena *arena, struct wording
 }
 
 static int
-compile_whole(const struct value *message, const struct value *options, struct arena *arena,
-              struct wording *out, struct error *err)
+compile_whole(const struct value *message, const struct value *options,
+              const struct wording_home *home, struct wording *out, struct error *err)
 {
     *out = (struct wording){.kind = WORDING_EVENT};
-    out->fields = arena_zero(arena, countof(rows) * sizeof(*out->fields));
+    out->fields = arena_zero(home->arena, countof(rows) * sizeof(*out->fields));
     int result = message && value_get(message, "by")
-                     ? compile_choices(message, options, arena, out, err)
-                     : compile_message(message, arena, out, err);
+                     ? compile_choices(message, options, home, out, err)
+                     : compile_message(message, home, out, err);
     if (result != 0)
         return -1;
     if (!options)
@@ -223,16 +229,16 @@ compile_whole(const struct value *message, const struct value *options, struct a
         return error_set(err, ERROR_DATA, "options is a table of templates, not a %s",
                          value_kind_name(options->kind));
     for (size_t i = 0; i < options->count; i++)
-        if (add_one(&options->pairs[i], IN_OPTIONS, arena, out, err) != 0)
+        if (add_one(&options->pairs[i], IN_OPTIONS, home, out, err) != 0)
             return error_context(err, "options");
     return 0;
 }
 
 int
-wording_compile(const struct value *message, const struct value *options, struct arena *arena,
-                struct wording *out, struct error *err)
+wording_compile(const struct value *message, const struct value *options,
+                const struct wording_home *home, struct wording *out, struct error *err)
 {
-    if (compile_whole(message, options, arena, out, err) != 0)
+    if (compile_whole(message, options, home, out, err) != 0)
         return message ? error_context(err, "message") : -1;
     if ((out->format || out->columns) && out->kind == WORDING_TEXT)
         return error_set(err, ERROR_DATA,
@@ -321,11 +327,13 @@ wording_key_hash(struct slice key)
 
 /* `"name":"rendered"`; the rendered text stays in `scratch`. */
 static int
-render_field(const struct wording_field *field, struct event *e, struct buffer *scratch,
-             struct buffer *out, struct error *err)
+render_field(const struct wording_field *field, const struct template_call *call,
+             struct buffer *scratch, struct buffer *out, struct error *err)
 {
+    struct template_call own = *call;
+    own.escape = (enum template_escape)field->escape;
     buffer_reset(scratch);
-    if (template_render(field->template, e, TEMPLATE_PLAIN, scratch, err) != 0)
+    if (template_render(field->template, &own, scratch, err) != 0)
         return -1;
     json_key(out, field->name);
     json_string(out, buffer_view(scratch));
@@ -333,35 +341,35 @@ render_field(const struct wording_field *field, struct event *e, struct buffer *
 }
 
 static int
-render_headers(const struct wording *w, struct event *e, struct buffer *scratch, struct buffer *out,
-               struct error *err)
+render_headers(const struct wording *w, const struct template_call *call, struct buffer *scratch,
+               struct buffer *out, struct error *err)
 {
     if (!w->header_count)
         return 0;
     json_key(out, "headers");
     buffer_byte(out, '{');
     for (size_t i = 0; i < w->header_count; i++)
-        if (render_field(&w->headers[i], e, scratch, out, err) != 0)
+        if (render_field(&w->headers[i], call, scratch, out, err) != 0)
             return error_context(err, "headers");
     buffer_byte(out, '}');
     return 0;
 }
 
 static int
-render_options(const struct wording *w, struct event *e, struct buffer *out, uint64_t *key_hash,
-               struct error *err)
+render_options(const struct wording *w, const struct template_call *call, struct buffer *out,
+               uint64_t *key_hash, struct error *err)
 {
     struct buffer scratch;
     int result = 0;
     buffer_init(&scratch, 1 << 20);
     buffer_byte(out, '{');
     for (size_t i = 0; i < w->field_count && result == 0; i++) {
-        result = render_field(&w->fields[i], e, &scratch, out, err);
+        result = render_field(&w->fields[i], call, &scratch, out, err);
         if (result == 0 && strcmp(w->fields[i].name, "key") == 0)
             *key_hash = wording_key_hash(buffer_view(&scratch));
     }
     if (result == 0)
-        result = render_headers(w, e, &scratch, out, err);
+        result = render_headers(w, call, &scratch, out, err);
     buffer_byte(out, '}');
     if (result == 0 && out->failed)
         result = error_set(err, ERROR_DATA, "the options of a message are larger than 1 MiB");
@@ -370,12 +378,12 @@ render_options(const struct wording *w, struct event *e, struct buffer *out, uin
 }
 
 int
-wording_render(const struct wording *w, struct event *e, struct buffer *body,
+wording_render(const struct wording *w, const struct template_call *call, struct buffer *body,
                struct buffer *options, uint64_t *key_hash, struct error *err)
 {
-    if (w->body && template_render(w->body, e, TEMPLATE_PLAIN, body, err) != 0)
+    if (w->body && template_render(w->body, call, body, err) != 0)
         return -1;
     if (!w->field_count && !w->header_count)
         return 0;
-    return render_options(w, e, options, key_hash, err);
+    return render_options(w, call, options, key_hash, err);
 }

@@ -7,6 +7,9 @@
 #include "event/event_json.h"
 
 struct template;
+struct channel_driver;
+struct template_call;
+struct template_host;
 
 enum wording_kind {
     WORDING_EVENT,    /* no message: the event itself */
@@ -18,6 +21,7 @@ enum wording_kind {
 struct wording_field {
     const char *name;
     struct template *template;
+    unsigned escape; /* enum template_escape: where its text goes */
 };
 
 /* Of `{ by = { … } }`: what one channel, or all of one type, are sent. */
@@ -40,10 +44,18 @@ struct wording {
     size_t column_count;
 };
 
+/* Where a wording is at home: the script's own filters may stand in its templates. */
+struct wording_home {
+    struct arena *arena;
+    const char *script;
+    const struct template_host *host; /* NULL: no filters of scripts */
+};
+
 /* `message` and `options` as the rule has them, or NULL. Templates are freed by wording_release,
- * the rest lives in `arena`; release also after a failure. */
-int wording_compile(const struct value *message, const struct value *options, struct arena *arena,
-                    struct wording *out, struct error *err) must_check;
+ * the rest lives in the home's arena; release also after a failure. */
+int wording_compile(const struct value *message, const struct value *options,
+                    const struct wording_home *home, struct wording *out,
+                    struct error *err) must_check;
 void wording_release(struct wording *w);
 
 /* What that channel of the rule is sent: `w` itself, or one of its choices: the channel's, else its
@@ -57,9 +69,10 @@ int wording_check_choices(const struct wording *w, struct error *err) must_check
 int wording_check(const struct wording *w, const struct schema *schema,
                   struct error *err) must_check;
 
-/* The text of a TEXT wording into `body`, and the options into `options` (nothing when there are
- * none). `*key_hash` is set when one of them is `key`. Buffers are appended to. */
-int wording_render(const struct wording *w, struct event *e, struct buffer *body,
+/* The text of a TEXT wording into `body`, escaped as the call says, and the options into `options`
+ * (nothing when there are none), each escaped for what it is. `*key_hash` is set when one of them
+ * is `key`. Buffers are appended to. */
+int wording_render(const struct wording *w, const struct template_call *call, struct buffer *body,
                    struct buffer *options, uint64_t *key_hash, struct error *err) must_check;
 
 /* Options that a script gave with send(), a VALUE_MAP: checked, as JSON without those that only
@@ -70,11 +83,15 @@ struct wording_shape {
 int wording_options(const struct value *map, struct buffer *out, uint64_t *key_hash,
                     struct wording_shape *shape, struct error *err) must_check;
 
-/* A table that a script made (JSON), for a channel that people read: its text into `body`, its
- * other fields into `options`, with those of `more` (JSON options or nothing) that it does not
- * have. */
-int wording_table(struct slice table, struct slice more, struct buffer *body,
-                  struct buffer *options, uint64_t *key_hash, struct error *err) must_check;
+/* A table that a script made (JSON), for a channel that people read: its text goes into `body`, its
+ * other fields into `options`, with those of `more` (JSON options or nothing) that it lacks. */
+struct wording_split {
+    struct slice table, more;
+    const struct channel_driver *driver; /* must have a use for each field */
+    struct buffer *body, *options;
+};
+int wording_table(const struct wording_split *split, uint64_t *key_hash,
+                  struct error *err) must_check;
 
 /* The format of that name, or -1 with a suggestion. */
 int wording_format(struct slice name, struct error *err) must_check;

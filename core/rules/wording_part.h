@@ -3,6 +3,7 @@
 #ifndef RULES_WORDING_PART_H
 #define RULES_WORDING_PART_H
 
+#include "event/template.h"
 #include "rules/wording.h"
 
 /* Where a field may stand, and which are no plain texts. */
@@ -11,6 +12,7 @@ enum { IN_MESSAGE = 1, IN_OPTIONS = 2, IN_SEND = 4, IS_BODY = 8, IS_SHAPE = 16, 
 struct wording_row {
     const char *name;
     unsigned flags;
+    enum template_escape escape;
 };
 
 /* The field of that name which may stand in `place`, or NULL with a suggestion. `what` names the

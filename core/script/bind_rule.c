@@ -152,18 +152,20 @@ bind_rule_render(lua_State *L)
     struct vm *vm = vm_of(L);
     if (vm->phase == PHASE_LOAD)
         return require_phase(L, PHASE_RUN, "render");
+    if (vm->phase == PHASE_FILTER)
+        return luaL_error(L, "render can't be used in a filter of a template");
     struct slice text;
     struct error err = {0};
     text.data = luaL_checklstring(L, 1, &text.size);
     struct event *e = bind_event_check(L, 2);
-    buffer_reset(&vm->scratch);
+    buffer_reset(&vm->rendering);
     if (!vm->host.render)
         return luaL_error(L, "render is not possible here");
-    if (vm->host.render(vm->host.context, text, e, &vm->scratch, &err) != 0)
+    if (vm->host.render(vm->host.context, text, e, &vm->rendering, &err) != 0)
         return raise_error(L, &err);
-    if (vm->scratch.failed)
+    if (vm->rendering.failed)
         return luaL_error(L, "the rendered text is larger than 8 MiB");
-    lua_pushlstring(L, vm->scratch.data ? vm->scratch.data : "", vm->scratch.size);
+    lua_pushlstring(L, buffer_view(&vm->rendering).data, vm->rendering.size);
     return 1;
 }
 

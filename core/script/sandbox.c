@@ -24,8 +24,7 @@ static const char *const removed[][2] = {
 
 /* Words of the design that are not built yet: named, so that a script is refused in plain words. */
 static const char *const later[] = {
-    "every", "state",  "timer",  "lookup",       "lookup_all",
-    "http",  "filter", "secret", "channel_type", "param",
+    "every", "state", "timer", "lookup", "lookup_all", "http", "secret", "channel_type", "param",
 };
 static const char *const later_declare[] = {"consumer", "pack", "secret", "sources_from_env"};
 

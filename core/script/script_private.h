@@ -24,11 +24,18 @@ enum vm_phase {
     PHASE_WHEN,    /* a condition: reads only */
     PHASE_RUN,     /* a handler: may send */
     PHASE_MESSAGE, /* a message function: reads only */
+    PHASE_FILTER,  /* a template's filter: of its values alone */
 };
 
 /* vm_new, or a VM for tidegate.lua whose declarations go into an arena. */
 struct vm *vm_new_for(const struct vm_host *host, struct arena *declared_in,
                       struct error *err) must_check;
+
+struct vm_filter {
+    const char *script; /* path */
+    const char *name;
+    struct value function;
+};
 
 struct vm_text {
     const char *path;
@@ -66,6 +73,9 @@ struct vm {
     struct vm_required *required; /* by which script, each once */
     size_t required_count, required_room;
 
+    struct vm_filter *filters;
+    size_t filter_count, filter_room;
+
     enum vm_phase phase;
     const char *script;         /* under load: its path */
     const char *stem;           /* … and its part of full names */
@@ -79,7 +89,8 @@ struct vm {
     const struct schema *bound; /* whose columns the row objects know */
     struct slice null_column;   /* the last column read as NULL in this call */
     char traceback[1024];       /* of the newest error */
-    struct buffer scratch;      /* JSON of tables, renderings */
+    struct buffer scratch;      /* JSON of tables, texts */
+    struct buffer rendering;    /* of render(), while filters use the scratch */
     struct arena call;          /* values of one call */
 
     struct arena *declared_in; /* tidegate.lua: where values go; else NULL */
@@ -187,6 +198,7 @@ void bind_log_open(lua_State *L);                     /* log print */
 void bind_json_open(lua_State *L);                    /* json */
 void bind_time_open(lua_State *L);                    /* time */
 void bind_require_environment(lua_State *L, int env); /* require, for one script */
+void bind_filter_open(lua_State *L);                  /* filter */
 void bind_rule_open(lua_State *L);                    /* rule on send render, conditions, null */
 void bind_condition_open(lua_State *L);               /* gt … into the table on top */
 int bind_path_get(lua_State *L);                      /* e:get(path) */

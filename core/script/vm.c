@@ -14,6 +14,7 @@ open_all(lua_State *L)
     bind_decimal_open(L);
     bind_log_open(L);
     bind_rule_open(L);
+    bind_filter_open(L);
     if (vm->declared_in) {
         bind_declare_open(L);
         return 0;
@@ -43,6 +44,7 @@ vm_new_for(const struct vm_host *host, struct arena *declared_in, struct error *
     arena_init(&vm->arena, 0);
     arena_init(&vm->call, 0);
     buffer_init(&vm->scratch, 8 * 1024 * 1024);
+    buffer_init(&vm->rendering, 8 * 1024 * 1024);
     lua_pushcfunction(vm->lua, open_all);
     lua_pushlightuserdata(vm->lua, vm);
     if (lua_pcall(vm->lua, 1, 0, 0) != LUA_OK) {
@@ -70,6 +72,8 @@ vm_free(struct vm *vm)
     arena_release(&vm->arena);
     arena_release(&vm->call);
     buffer_release(&vm->scratch);
+    buffer_release(&vm->rendering);
+    free(vm->filters);
     free(vm->rules);
     free(vm->texts);
     free(vm->required);
@@ -121,6 +125,7 @@ int
 vm_load(struct vm *vm, const char *path, struct slice text, struct error *err)
 {
     size_t rules_before = vm->rule_count, texts_before = vm->text_count;
+    size_t filters_before = vm->filter_count;
     struct vm_text loaded;
     vm->script = arena_text(&vm->arena, path);
     vm->stem = stem_of(vm, path);
@@ -136,6 +141,7 @@ vm_load(struct vm *vm, const char *path, struct slice text, struct error *err)
     vm->script = NULL;
     if (result != 0) {
         vm->rule_count = rules_before;
+        vm->filter_count = filters_before;
         vm->text_count = texts_before; /* lines are quoted from what runs */
     }
     return result;

@@ -80,6 +80,20 @@ struct vm_message {
 int vm_message(struct vm *vm, const struct value *function, struct event *e, struct vm_message *out,
                struct error *err) must_check;
 
+/* The filter of templates that `script` (its path) registered by filter(name, function), or NULL. */
+const struct value *vm_filter(const struct vm *vm, const char *script, struct slice name);
+
+/* One use of a filter; also while a handler is under way that renders, within its budget then. */
+struct vm_filter_use {
+    const struct value *function;
+    const struct cell *args; /* the value, then what stands in the template's brackets */
+    size_t count;
+    unsigned ms; /* CPU time that it may use, where no handler is under way */
+};
+/* The result's text lies in `out`, which is empty. */
+int vm_filter_apply(struct vm *vm, const struct vm_filter_use *use, struct buffer *out,
+                    struct cell *result, struct error *err) must_check;
+
 size_t vm_memory(const struct vm *vm); /* bytes in use by Lua */
 
 /* tidegate.lua: evaluated in a VM of its own that knows source channel settings env null decimal,

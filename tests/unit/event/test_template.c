@@ -10,6 +10,9 @@
 
 static const struct schema *orders, *pairs;
 static struct buffer out;
+static struct template_space *space; /* the same for all, as in a rules thread */
+
+#define NOW INT64_C(1795243320000001) /* 2026-11-21T06:42:00.000001Z */
 
 #define LAMP "\xf0\x9f\x94\x94"
 
@@ -20,8 +23,9 @@ render_as(const char *text, struct event *e, enum template_escape escape)
     struct template *t = template_compile(slice_of(text), "scripts/a.lua:3", &err);
     if (!t)
         fail_msg("%s: %s", text, err.message);
+    struct template_call call = {.event = e, .escape = escape, .now = NOW, .space = space};
     buffer_reset(&out);
-    if (template_render(t, e, escape, &out, &err) != 0)
+    if (template_render(t, &call, &out, &err) != 0)
         fail_msg("%s: %s", text, err.message);
     template_free(t);
     return buffer_cstring(&out);
@@ -157,19 +161,50 @@ test_refused_templates(void **state)
         {"{{new.}}", ERROR_DATA, "lacks a column's name", ""},
         {"{{id | }}", ERROR_DATA, "no filter \"\"", ""},
         {"{{id | uper}}", ERROR_DATA, "no filter \"uper\"", "did you mean upper?"},
-        {"{{id | money}}", ERROR_REFUSED, "money is not built yet", "upper, lower"},
-        {"{{id | slack}}", ERROR_REFUSED, "slack is not built yet", ""},
-        {"{{id | number}}", ERROR_DATA, "number needs its places", ""},
-        {"{{id | number(100)}}", ERROR_DATA, "number needs its places", ""},
+        {"{{id | frobnicate}}", ERROR_DATA, "no filter \"frobnicate\"",
+         "there are upper lower trim"},
+        {"{{id | money}}", ERROR_DATA, "money does not take that", "money(\"EUR\")"},
+        {"{{id | number}}", ERROR_DATA, "number does not take that",
+         "number(2), with a number from 0"},
+        {"{{id | number(100)}}", ERROR_DATA, "number does not take that", "0 to 99"},
+        {"{{id | number(-1)}}", ERROR_DATA, "number does not take that", ""},
+        {"{{id | number(1.5)}}", ERROR_DATA, "number does not take that", ""},
+        {"{{id | number(id)}}", ERROR_DATA, "number does not take that", ""},
+        {"{{id | number(1,2)}}", ERROR_DATA, "number does not take that", ""},
+        {"{{id | number(1-2)}}", ERROR_DATA, "\"1-2\" is no number", ""},
+        {"{{id | replace(\"a\")}}", ERROR_DATA, "replace does not take that",
+         "replace(\"a\", \"b\")"},
+        {"{{id | replace(1, 2)}}", ERROR_DATA, "replace does not take that", ""},
+        {"{{id | replace(\"a\",)}}", ERROR_DATA, "nothing stands in brackets", ""},
+        {"{{id | replace(\"a\",\"b\",\"c\",\"d\",\"e\")}}", ERROR_DATA, "at most 4 values", ""},
+        {"{{id | date(\"%Q\")}}", ERROR_DATA, "date: \"%Q\" is no part", "%Y-%m-%d"},
+        {"{{id | date(\"%\")}}", ERROR_DATA, "date: ", ""},
+        {"{{id | date(city)}}", ERROR_DATA, "date does not take that", ""},
+        {"{{id | date(\"%Y\" x)}}", ERROR_DATA, "closing bracket", ""},
         {"{{id | number(2}}", ERROR_DATA, "closing bracket", ""},
         {"{{id | upper(2)}}", ERROR_DATA, "takes nothing in brackets", ""},
-        {"{{id | default(x)}}", ERROR_DATA, "text in quotes", ""},
+        {"{{id | default()}}", ERROR_DATA, "default does not take that", "default(\"–\")"},
         {"{{id | default(\"x)}}", ERROR_DATA, "no closing quote", ""},
-        {"{{id | json | upper}}", ERROR_DATA, "no filter can follow json", ""},
+        {"{{id | json | upper}}", ERROR_DATA, "upper cannot follow json", ""},
+        {"{{id | html | truncate(3)}}", ERROR_DATA, "truncate cannot follow html", ""},
+        {"{{id | url | url}}", ERROR_DATA, "url cannot follow url", ""},
         {"{{id upper}} {{id | upper lower}}", ERROR_DATA, "closing }}", ""},
         {"{{id|upper|upper|upper|upper|upper|upper|upper|upper|upper}}", ERROR_DATA, "8 filters",
          ""},
-        {"{{#events}}x{{/events}}", ERROR_REFUSED, "sections", ""},
+        {"{{#events}}x{{/events}}", ERROR_REFUSED, "digests, which have it, are not built yet", ""},
+        {"{{#id}}x", ERROR_DATA, "{{#id}} is not closed", "{{/id}}"},
+        {"{{^id}}x", ERROR_DATA, "{{^id}} is not closed", "{{/id}}"},
+        {"x{{/id}}", ERROR_DATA, "{{/id}} closes no section", ""},
+        {"{{#id}}{{/city}}", ERROR_DATA, "{{/city}} does not close {{#id}}", "write {{/id}}"},
+        {"{{#id}}{{#city}}{{/id}}{{/city}}", ERROR_DATA, "{{/id}} does not close {{#city}}", ""},
+        {"{{#id | upper}}{{/id}}", ERROR_DATA, "has no filters", ""},
+        {"{{#id}}{{/id | upper}}", ERROR_DATA, "has no filters", ""},
+        {"{{#}}{{/}}", ERROR_DATA, "lacks a name", ""},
+        {"{{#id", ERROR_DATA, "lacks its closing }}", ""},
+        {"{{.}}", ERROR_DATA, "{{.}} stands in no section", "{{#items}}"},
+        {"{{.sku}}", ERROR_DATA, "{{.sku}} stands in no section", ""},
+        {"{{#changed}}{{.}}{{/changed}}", ERROR_DATA, "stands in no section", ""},
+        {"{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}", ERROR_DATA, "8 deep", ""},
         {"{{param.limit}}", ERROR_REFUSED, "parameters are not built yet", ""},
         {"{{event.positon}}", ERROR_DATA, "no \"positon\"", "event.position"},
     };
@@ -206,6 +241,14 @@ test_check_against_a_schema(void **state)
         {"{{operatoin}}", "no such column", "{{operation}}"},
         {"{{key.city}}", "not in the table's key", "{{city}}"},
         {"{{City}}", "no such column", "{{city}}"},
+        {"{{city | default(ctiy)}}", "{{ctiy}}: table main.orders has no such column", "{{city}}"},
+        {"{{#ctiy}}x{{/ctiy}}", "{{ctiy}}: table main.orders has no such column", "{{city}}"},
+        {"{{#city}}{{amuont}}{{/city}}", "no such column", "{{amount}}"},
+        {"{{^city}}{{amuont}}{{/city}}", "no such column", "{{amount}}"},
+        {"{{#changed}}{{column}} {{old}} {{new}} {{count}}{{/changed}}", NULL, NULL},
+        {"{{#changed}}{{colum}}{{/changed}}", "no such column", ""},
+        {"{{column}}", "no such column", ""},
+        {"{{city.zip}}", "column \"city\" holds no documents", "JSON"},
     };
     (void)state;
     for (size_t i = 0; i < countof(rows); i++) {
@@ -251,7 +294,8 @@ expect_failure(const char *text, struct event *e, size_t limit, const char *mess
     buffer_text(&small, "kept");
     struct template *t = template_compile(slice_of(text), "a.lua:3", &err);
     assert_non_null(t);
-    assert_int_equal(template_render(t, e, TEMPLATE_PLAIN, &small, &err), -1);
+    struct template_call call = {.event = e};
+    assert_int_equal(template_render(t, &call, &small, &err), -1);
     if (!strstr(err.message, message))
         fail_msg("%s: %s", text, err.message);
     assert_false(small.failed);
@@ -283,6 +327,7 @@ start(void **state)
                           "city:text", "note:text:null", "body:text:null", "key:text");
     pairs = event_make_schema("shop", "main", "pairs", "a:text:key2", "b:int:key1", "c:int");
     buffer_init(&out, 1 << 20);
+    space = template_space_new();
     return 0;
 }
 
@@ -291,6 +336,7 @@ stop(void **state)
 {
     (void)state;
     buffer_release(&out);
+    template_space_free(space);
     return 0;
 }
 

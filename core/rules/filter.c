@@ -1,0 +1,36 @@
+/* Filters that scripts add to templates: found when a rule is compiled, called when it renders. */
+#include <time.h>
+#include "rules/rules_private.h"
+
+const void *
+filter_find(void *context, const char *script, struct slice name)
+{
+    const struct rules *r = context;
+    return script ? vm_filter(r->vm, script, name) : NULL;
+}
+
+/* CPU time of this thread: a filter that waits its turn uses none of its budget. */
+static int64_t
+cpu_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * CLOCK_SECOND + now.tv_nsec / 1000;
+}
+
+int
+filter_apply(void *context, const void *filter, const struct cell *args, size_t count,
+             struct buffer *out, struct cell *result, struct error *err)
+{
+    struct rules *r = context;
+    int64_t left = RULES_FILTER_MS * INT64_C(1000) - r->run.filter_us;
+    if (left <= 0)
+        return error_set(err, ERROR_BUDGET, "more than %d ms of CPU time for one event",
+                         RULES_FILTER_MS);
+    struct vm_filter_use use = {
+        .function = filter, .args = args, .count = count, .ms = (unsigned)((left + 9999) / 1000)};
+    int64_t began = cpu_now();
+    int answer = vm_filter_apply(r->vm, &use, out, result, err);
+    r->run.filter_us += cpu_now() - began;
+    return answer;
+}
