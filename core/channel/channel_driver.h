@@ -45,8 +45,10 @@ struct http_response {
 
 struct channel_driver {
     const char *name;
-    const char *summary; /* one line */
-    bool human;          /* a message without text gets a readable default text */
+    const char *summary;       /* one line */
+    bool human;                /* a message without text gets a readable default text */
+    const char *const *fields; /* what it makes use of in a message beside its text, of html title
+                                  subject topic headers; NULL-terminated; NULL: all of them */
     const struct option *options;
     size_t option_count;
     size_t options_size;

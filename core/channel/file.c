@@ -394,8 +394,11 @@ deliver(struct channel_context *context, struct delivery *const *list, size_t co
         answers[i] = answer;
 }
 
+static const char *const message_fields[] = {NULL};
+
 const struct channel_driver channel_file = {
     .name = "file",
+    .fields = message_fields,
     .summary = "appends each message as a JSON line to a file, or prints it",
     .options = rows,
     .option_count = countof(rows),

@@ -178,8 +178,11 @@ shape_request(struct channel_context *context, const struct delivery *delivery,
     return add_headers(state, delivery, out, err);
 }
 
+static const char *const message_fields[] = {"headers", NULL};
+
 const struct channel_driver channel_webhook = {
     .name = "webhook",
+    .fields = message_fields,
     .summary = "POSTs each message as JSON to a URL",
     .options = rows,
     .option_count = countof(rows),

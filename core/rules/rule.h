@@ -14,7 +14,7 @@ struct rule_target {
     struct outbox_queue *queue;
     const struct event_shape *shape; /* how an event is printed for it */
     const struct wording *wording;   /* what it is sent */
-    bool human;                      /* people read it: a table is text and fields, not JSON */
+    const struct channel_driver *driver;
 };
 
 struct rule {
@@ -54,8 +54,8 @@ void rule_release(struct rule *rule);
 int rule_channel(const struct rules_world *world, struct slice name, struct outbox_queue **queue,
                  const struct channel_plan **plan, struct error *err) must_check;
 
-/* Do people read what goes there? */
-bool rule_is_human(const struct channel_plan *plan);
+/* Do people read what goes there? Then a table is text and fields, not JSON. */
+bool rule_is_human(const struct channel_driver *driver);
 
 /* A shape like that of the channel, narrowed to `columns` (NULL: all that the channel has). */
 const struct event_shape *rule_shape(const struct event_shape *channel, const char *const *columns,

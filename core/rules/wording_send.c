@@ -1,5 +1,6 @@
 /* What scripts say while they run: the options of send(), and tables made for people. */
 #include "base/json.h"
+#include "rules/fields.h"
 #include "rules/wording_part.h"
 
 static bool
@@ -115,9 +116,10 @@ put_field(const struct value_pair *pair, struct buffer *body, struct buffer *opt
 }
 
 static int
-split_table(const struct value *table, const struct value *more, struct buffer *body,
-            struct buffer *options, struct buffer *scratch, struct error *err)
+split_table(const struct wording_split *split, const struct value *table, const struct value *more,
+            struct buffer *scratch, struct error *err)
 {
+    struct buffer *body = split->body, *options = split->options;
     if (table->kind != VALUE_MAP || !(value_get(table, "text") || value_get(table, "body"))) {
         error_set(err, ERROR_DATA, "a message for people is a table with a text");
         return error_hint(err, "{ text = \"…\", subject = \"…\" }");
@@ -141,19 +143,20 @@ split_table(const struct value *table, const struct value *more, struct buffer *
 }
 
 int
-wording_table(struct slice table, struct slice more, struct buffer *body, struct buffer *options,
-              uint64_t *key_hash, struct error *err)
+wording_table(const struct wording_split *split, uint64_t *key_hash, struct error *err)
 {
     struct value fields_of = {0}, given = {0};
     struct buffer scratch;
     struct arena arena;
     arena_init(&arena, 0);
     buffer_init(&scratch, 1 << 20);
-    int result = json_parse(table, &arena, &fields_of, err);
-    if (result == 0 && more.size)
-        result = json_parse(more, &arena, &given, err);
+    int result = json_parse(split->table, &arena, &fields_of, err);
+    if (result == 0 && split->more.size)
+        result = json_parse(split->more, &arena, &given, err);
     if (result == 0)
-        result = split_table(&fields_of, &given, body, options, &scratch, err);
+        result = split_table(split, &fields_of, &given, &scratch, err);
+    if (result == 0)
+        result = fields_check_send(split->driver, &fields_of, err);
     const struct value *key = value_get(&fields_of, "key");
     if (result == 0 && key) {
         buffer_reset(&scratch);

@@ -29,12 +29,17 @@ struct outbox_draft {
     size_t count;
 };
 
-static struct outbox_queue fake_queues[] = {
-    {.name = "ops"}, {.name = "billing"}, {.name = "out"}, {.name = "narrow"}, {.name = "people"}};
+static struct outbox_queue fake_queues[] = {{.name = "ops"},    {.name = "billing"},
+                                            {.name = "out"},    {.name = "narrow"},
+                                            {.name = "people"}, {.name = "plain"}};
 
-/* All are of type "memory", but people, which is a "chat". */
-static const struct channel_driver fake_drivers[] = {{.name = "memory"},
-                                                     {.name = "chat", .human = true}};
+/* All are of type "memory", which takes any field, but people, a "chat", and plain, a "pipe". */
+static const char *const fake_chat_fields[] = {"title", "html", "headers", "topic", NULL};
+static const char *const fake_pipe_fields[] = {NULL};
+static const struct channel_driver fake_memory = {.name = "memory"};
+static const struct channel_driver fake_chat = {
+    .name = "chat", .human = true, .fields = fake_chat_fields};
+static const struct channel_driver fake_pipe = {.name = "pipe", .fields = fake_pipe_fields};
 
 static inline bool
 fake_channel(void *context, struct slice name, struct outbox_queue **queue,
@@ -46,7 +51,9 @@ fake_channel(void *context, struct slice name, struct outbox_queue **queue,
         if (!slice_is(name, fake_queues[i].name))
             continue;
         fake_queues[i].plan.name = fake_queues[i].name;
-        fake_queues[i].plan.driver = &fake_drivers[slice_is(name, "people")];
+        fake_queues[i].plan.driver = slice_is(name, "people")  ? &fake_chat
+                                     : slice_is(name, "plain") ? &fake_pipe
+                                                               : &fake_memory;
         fake_queues[i].plan.common.shape = event_shape_default;
         if (slice_is(name, "narrow")) {
             fake_queues[i].plan.common.shape.columns = columns;

@@ -142,8 +142,8 @@ rules_send_what_they_say(void **state)
         {"run = function(e) end", ""},
         /* each channel its own: by name, else by type, else the default */
         {"notify = { 'ops', 'out', 'people' }, message = { by = { ops = 'o {{id}}', memory = 'm', "
-         "default = { text = 'd', subject = '{{city}}' } } }",
-         "ops=o 1;out=m;people=d|{\"subject\":\"Bonn\"};"},
+         "default = { text = 'd', title = '{{city}}' } } }",
+         "ops=o 1;out=m;people=d|{\"title\":\"Bonn\"};"},
         {"notify = { 'ops', 'out' }, message = { by = { ops = function(e) return nil end, "
          "default = function(e) return e end } }, options = { topic = 't{{id}}' }",
          "out=event|{\"topic\":\"t1\"};"},
@@ -164,6 +164,10 @@ rules_send_what_they_say(void **state)
          "''):gsub(',\"o.*', '')"
          ")) end",
          "ops={\"id\":1};"},
+        {"run = function(e) send('plain', e, { key = 'k', columns = 'id', format = 'native' }) end",
+         "plain=event|{\"key\":\"k\"};"},
+        {"notify = { 'plain', 'people' }, message = { text = 'x', title = 't', key = 'k' }",
+         "plain=x|{\"key\":\"k\",\"title\":\"t\"};people=x|{\"key\":\"k\",\"title\":\"t\"};"},
         {"run = function(e) send('people', { text = 'a', html = '<b>' }, { key = 'k' }) end",
          "people=a|{\"html\":\"<b>\",\"key\":\"k\"};"},
         {"run = function(e) send('people', { text = 'a' }) send('ops', { text = 'a' }) end",
@@ -242,6 +246,15 @@ what_fails_says_why(void **state)
         {"run = function(e) send('people', { text = { 1 } }) end", {"text is a text, not a list"}},
         {"notify = 'people', message = function(e) return e:row_table() end",
          {"message: a message for people"}},
+        {"run = function(e) send('people', { text = 'x', subject = 'y' }) end",
+         {"send: a chat channel has no use for \"subject\"", "it takes: key title html"}},
+        {"run = function(e) send('plain', 'x', { topic = 't' }) end",
+         {"send: a pipe channel has no use for \"topic\"", "it takes: key)"}},
+        {"run = function(e) send('plain', e, { key = 'k', columns = 'id', format = 'native', "
+         "headers = {} }) end",
+         {"no use for \"headers\""}},
+        {"notify = 'people', message = function(e) return { text = 'x', subject = 'y' } end",
+         {"message: a chat channel has no use for \"subject\""}},
         {"notify = { 'ops', 'out' }, message = { by = { ops = 'x', out = '{{statsu}}' } }",
          {"by.out: ", "statsu", "status"}},
         {"notify = { 'ops', 'out' }, message = { by = { ops = 'x', out = function(e) return 5 end "
@@ -341,6 +354,42 @@ messages_carry_what_they_come_from(void **state)
     outbox_draft_free(again);
     outbox_draft_free(d);
     rules_free(r);
+}
+
+/* A field that none of its channels has a use for keeps a rule from loading. */
+static void
+fields_must_be_of_use(void **state)
+{
+    static const struct {
+        const char *rule, *words; /* no words: it loads */
+    } rows[] = {
+        {"notify = 'plain', message = { text = 'x', title = 'y' }",
+         "a pipe channel has no use for \"title\" (beside the text it takes: key)"},
+        {"notify = { 'plain', 'people' }, message = { text = 'x', title = 'y' }", NULL},
+        {"notify = 'plain', message = { text = 'x', key = 'y' }", NULL},
+        {"notify = 'plain', options = { columns = 'id', format = 'debezium' }", NULL},
+        {"notify = 'plain', options = { headers = { a = 'b' } }", "no use for \"headers\""},
+        {"notify = { 'plain', 'people' }, message = { by = { plain = { text = 'x', title = 'y' }, "
+         "default = 'z' } }",
+         "a pipe channel has no use for \"title\""},
+        {"notify = { 'plain', 'people' }, message = { by = { people = { text = 'x', title = 'y' }, "
+         "default = 'z' } }",
+         NULL},
+        {"notify = 'ops', options = { subject = 'any' }", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[512];
+        struct error err = {0};
+        snprintf(text, sizeof(text), "rule('r', { on = 'shop:orders', %s })", rows[i].rule);
+        struct rules_script script = {"scripts/a.lua", slice_of(text)};
+        struct rules *r = rules_new(&world, &script, 1, NULL, NULL, &err);
+        struct rule_status status = status_of(r, 0);
+        assert_int_equal(status.loaded, rows[i].words == NULL);
+        if (rows[i].words && !strstr(status.problem, rows[i].words))
+            fail_msg("%s: %s", rows[i].rule, status.problem);
+        rules_free(r);
+    }
 }
 
 /* Of a table for people the field key orders, as it does in options. */
@@ -618,6 +667,7 @@ main(void)
         cmocka_unit_test(updates_are_narrowed_by_changed),
         cmocka_unit_test(one_rule_on_one_event_is_one_unit),
         cmocka_unit_test(messages_carry_what_they_come_from),
+        cmocka_unit_test(fields_must_be_of_use),
         cmocka_unit_test(keys_of_tables_order_messages),
         cmocka_unit_test(scripts_require_modules),
         cmocka_unit_test(shapes_are_narrowed_by_rule_and_channel),
