@@ -309,6 +309,7 @@ a_log_without_old_rows_is_held_against_the_rules(void **state)
         {"message = '{{old.id}}', ops = 'update'", "{{old.id}} prints from the old row"},
         {"message = { text = 'x', subject = '{{old.status}}' }", "{{old.status}}"},
         {"options = { headers = { ['X-A'] = '{{old.status}}' } }", "{{old.status}}"},
+        {"message = { by = { ops = '{{old.status}}' } }", "{{old.status}} prints from the old row"},
         {"changed = { 'status' }, enabled = false", NULL},
         {"when = function(e) return e:was('status') ~= nil end", NULL}, /* cannot be seen */
     };

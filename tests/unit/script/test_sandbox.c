@@ -4,8 +4,8 @@
 static void
 words_of_the_design_are_refused_by_name(void **state)
 {
-    static const char *const names[] = {"every", "state",  "timer",  "lookup",       "lookup_all",
-                                        "http",  "filter", "secret", "channel_type", "param"};
+    static const char *const names[] = {"every", "state",  "timer",        "lookup", "lookup_all",
+                                        "http",  "secret", "channel_type", "param"};
     (void)state;
     for (size_t i = 0; i < countof(names); i++) {
         char text[64], words[128];
