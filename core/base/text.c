@@ -184,9 +184,37 @@ text_glob(struct slice pattern, struct slice text)
     return match(pattern, text, glob_element, false);
 }
 
+/* A pattern of plain pieces and runs between them: each piece is the C library's to find, the first
+ * from the left serves best, and the ends are anchored. */
+static bool
+like_pieces(struct slice pattern, struct slice text)
+{
+    bool first = true;
+    const char *run;
+    while (pattern.size && (run = memchr(pattern.data, '%', pattern.size))) {
+        size_t size = (size_t)(run - pattern.data);
+        const char *found = text.data;
+        if (first && (size > text.size || (size && memcmp(found, pattern.data, size) != 0)))
+            return false;
+        if (!first && size && !(found = memmem(text.data, text.size, pattern.data, size)))
+            return false;
+        size_t taken = (size_t)(found - text.data) + size;
+        text = (struct slice){text.data + taken, text.size - taken};
+        pattern = (struct slice){run + 1, pattern.size - size - 1};
+        first = false;
+    }
+    if (first || pattern.size > text.size)
+        return first && slice_equal(pattern, text);
+    return !pattern.size ||
+           memcmp(text.data + text.size - pattern.size, pattern.data, pattern.size) == 0;
+}
+
 bool
 text_like(struct slice pattern, struct slice text, bool fold)
 {
+    bool plain = text.size && !fold && !memchr(pattern.data ? pattern.data : "", '_', pattern.size);
+    if (plain && text_is_utf8(pattern))
+        return like_pieces(pattern, text);
     return match(pattern, text, like_element, fold);
 }
 

@@ -279,7 +279,8 @@ json_path_find(struct slice document, struct slice path, struct slice *out)
 {
     const char *end = slice_end(document);
     const char *at = skip_space(document.data, end);
-    const char *behind = at < end ? skip_value(at, end) : NULL;
+    /* The end of what is only passed through need not be looked for. */
+    const char *behind = at < end ? path.size ? end : skip_value(at, end) : NULL;
     if (!behind)
         return false;
     *out = (struct slice){at, (size_t)(behind - at)};

@@ -178,6 +178,55 @@ bench_many(const char *name, const char *form, const struct event *events, struc
     free(thousand);
 }
 
+/* What a rule with one condition that no event meets costs, beside an event without rules. */
+static void
+bench_condition(const char *condition, struct event *events, double without, struct outbox *outbox)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
+             "rule('r', { on = 'shop:orders', notify = 'out', where = { %s } })", condition);
+    struct rules *r = load(text);
+    print(condition, calls(r, events, outbox) - without, "us", "<= 0.25");
+    rules_free(r);
+}
+
+/* The same rows with a document. */
+static struct event *
+make_documents(void)
+{
+    static const char document[] = "{\"plan\":{\"name\":\"pro\",\"seats\":17},"
+                                   "\"tags\":[\"new\",\"eu\"],\"note\":\"none\"}";
+    const struct schema *schema =
+        event_make_schema("shop", "main", "orders", "id:int:key", "meta:document");
+    struct event *events = memory_alloc(EVENTS * sizeof(*events));
+    for (int i = 0; i < EVENTS; i++) {
+        events[i] =
+            event_make(EVENT_INSERT, schema, "1", event_make_row("1", document), event_make_none());
+        events[i].lsn = (uint64_t)i + 1;
+    }
+    return events;
+}
+
+static void
+bench_conditions(struct event *events, double without, struct outbox *outbox)
+{
+    static const char *const conditions[] = {
+        "status = 'open'",
+        "total = gt('100000.00')",
+        "total = between(100000, '200000.50')",
+        "ref = like('%x%')",
+        "city = ilike('k%')",
+        "status = any_of('open', like('o%'), is_null())",
+        "status = changed_to('open')",
+    };
+    for (size_t i = 0; i < countof(conditions); i++)
+        bench_condition(conditions[i], events, without, outbox);
+    struct event *documents = make_documents();
+    bench_condition("['meta.plan.seats'] = gt(20)", documents, without, outbox);
+    bench_condition("['meta.tags.2'] = 'us'", documents, without, outbox);
+    free(documents);
+}
+
 int
 main(void)
 {
@@ -201,6 +250,8 @@ main(void)
           "<= 0.15");
     bench_many("1,000 rules (id = n) / one", "id = %d", events, &outbox);
     bench_many("1,000 rules (id = one_of(n, -1)) / one", "id = one_of(%d, -1)", events, &outbox);
+    bench_many("1,000 rules (id = changed_to(n)) / one", "id = changed_to(%d)", events, &outbox);
+    bench_conditions(events, without, &outbox);
     rules_free(none);
     rules_free(other);
     rules_free(where);

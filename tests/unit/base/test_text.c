@@ -99,6 +99,12 @@ like_is_that_of_sql(void **state)
          "c",
          true},
         {"a_c", "ac", false},
+        {"%b%d%", "abcd", true},
+        {"%d%b%", "abcd", false},
+        {"a%a", "a", false},
+        {"%\xc3\xa9", "caf\xc3\xa9", true},
+        {"%\xc3%", "caf\xc3\xa9", false}, /* half a character is none */
+        {"%\xa9", "caf\xc3\xa9", false},
         {"*", "a", false},
         {"[a]", "a", false},
         {"[a]", "[a]", true},
@@ -113,6 +119,34 @@ like_is_that_of_sql(void **state)
     assert_true(text_like(slice_literal("\xcf\x82"), slice_literal("\xce\xa3"), true)); /* sigmas */
     assert_false(text_like(slice_literal("\xc3\xa9"), slice_literal("\xc3\x89"), false));
     assert_false(text_like(slice_literal("\xc3\xa9"), slice_literal("e"), true));
+}
+
+static bool
+slow_like(const char *pattern, const char *text)
+{
+    if (*pattern == '%')
+        return slow_like(pattern + 1, text) || (*text && slow_like(pattern, text + 1));
+    return *pattern == '_' ? *text && slow_like(pattern + 1, text + 1)
+                           : *pattern == *text && (!*text || slow_like(pattern + 1, text + 1));
+}
+
+static void
+like_agrees_with_the_definition(void **state)
+{
+    static const char letters[] = "%%ab_";
+    unsigned seed = 1;
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        char pattern[8] = "", text[10] = "";
+        int kinds = i % 2 ? 4 : 5, size = (int)((seed = seed * 1103515245 + 12345) >> 16) % 8;
+        for (int k = 0; k < size; k++)
+            pattern[k] = letters[((seed = seed * 1103515245 + 12345) >> 16) % (unsigned)kinds];
+        size = (int)((seed = seed * 1103515245 + 12345) >> 16) % 10;
+        for (int k = 0; k < size; k++)
+            text[k] = "ab"[((seed = seed * 1103515245 + 12345) >> 16) % 2];
+        if (text_like(slice_of(pattern), slice_of(text), false) != slow_like(pattern, text))
+            fail_msg("like \"%s\" on \"%s\"", pattern, text);
+    }
 }
 
 /* With backtracking over every run this takes longer than the universe has. */
@@ -367,6 +401,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(globs_match_whole_texts),
         cmocka_unit_test(like_is_that_of_sql),
+        cmocka_unit_test(like_agrees_with_the_definition),
         cmocka_unit_test(hostile_patterns_cost_no_more_than_text_times_pattern),
         cmocka_unit_test(globs_are_told_from_names),
         cmocka_unit_test(the_nearest_word_is_suggested),
