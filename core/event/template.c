@@ -69,8 +69,10 @@ template_shown(struct slice text)
 }
 
 static int
-suggest_column(const struct schema *schema, struct slice name, struct error *err)
+suggest_column(const struct template *t, const struct schema *schema, struct slice name,
+               struct error *err)
 {
+    static const char *const changes[] = {"column", "old", "new"};
     const char *dot = memchr(name.data, '.', name.size);
     struct slice near = schema_suggest(schema, name);
     if (!near.size && dot)
@@ -79,6 +81,10 @@ suggest_column(const struct schema *schema, struct slice name, struct error *err
         return error_hint(err, "put a column's name here");
     if (near.size > 0)
         return error_hint(err, "did you mean {{%.*s}}?", template_shown(near), near.data);
+    const char *change =
+        t->lists_changes ? text_suggest(name, changes, countof(changes), sizeof(char *)) : NULL;
+    if (change)
+        return error_hint(err, "did you mean {{%s}}? It stands within {{#changed}}", change);
     for (size_t i = 0; i < template_field_count; i++) {
         const char *known = template_fields[i].builtin;
         if (known && text_suggest(name, &known, 1, sizeof(known)))
@@ -95,7 +101,7 @@ no_column(const struct template *t, struct slice name, const struct schema *sche
     schema_label(schema, label, sizeof(label));
     error_set(err, ERROR_DATA, "%s: {{%.*s}}: table %s has no such column", t->where,
               template_shown(name), name.data, label);
-    return suggest_column(schema, name, err);
+    return suggest_column(t, schema, name, err);
 }
 
 /* Is it, or the start of it before a dot, a column? */

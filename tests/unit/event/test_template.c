@@ -246,7 +246,7 @@ test_check_against_a_schema(void **state)
         {"{{#city}}{{amuont}}{{/city}}", "no such column", "{{amount}}"},
         {"{{^city}}{{amuont}}{{/city}}", "no such column", "{{amount}}"},
         {"{{#changed}}{{column}} {{old}} {{new}} {{count}}{{/changed}}", NULL, NULL},
-        {"{{#changed}}{{colum}}{{/changed}}", "no such column", ""},
+        {"{{#changed}}{{colum}}{{/changed}}", "no such column", "did you mean {{column}}?"},
         {"{{column}}", "no such column", ""},
         {"{{city.zip}}", "column \"city\" holds no documents", "JSON"},
     };
