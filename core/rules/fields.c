@@ -35,29 +35,28 @@ refuse(const struct channel_driver *driver, struct slice field, struct error *er
     return error_hint(err, "beside the text it takes: %s", list);
 }
 
+/* Does any of the channels that get what this one gets have a use for it? */
 static int
-check_field(const struct rule *rule, const struct wording *w, const char *field, struct error *err)
+check_field(const struct rule *rule, const struct rule_target *one, const char *field,
+            struct error *err)
 {
-    const struct channel_driver *first = NULL;
-    for (size_t i = 0; i < rule->target_count; i++) {
-        if (rule->targets[i].wording != w)
-            continue;
-        if (is_of_use(rule->targets[i].driver, slice_of(field)))
+    for (size_t i = 0; i < rule->target_count; i++)
+        if (rule->targets[i].wording == one->wording &&
+            is_of_use(rule->targets[i].driver, slice_of(field)))
             return 0;
-        first = first ? first : rule->targets[i].driver;
-    }
-    return refuse(first, slice_of(field), err);
+    return refuse(one->driver, slice_of(field), err);
 }
 
 int
 fields_check_rule(const struct rule *rule, struct error *err)
 {
     for (size_t i = 0; i < rule->target_count; i++) {
-        const struct wording *w = rule->targets[i].wording;
+        const struct rule_target *target = &rule->targets[i];
+        const struct wording *w = target->wording;
         for (size_t k = 0; k < w->field_count; k++)
-            if (check_field(rule, w, w->fields[k].name, err) != 0)
+            if (check_field(rule, target, w->fields[k].name, err) != 0)
                 return -1;
-        if (w->header_count && check_field(rule, w, "headers", err) != 0)
+        if (w->header_count && check_field(rule, target, "headers", err) != 0)
             return -1;
     }
     return 0;
