@@ -165,8 +165,8 @@ a_script_stands_or_falls_as_a_whole(void **state)
     static const struct rules_script scripts[] = {
         {"scripts/a.lua", {0}}, {"scripts/b.lua", {0}}, {"scripts/c.lua", {0}}};
     static const char *const texts[] = {
-        "rule('good', { on = 'shop:a', notify = 'ops' })\nrule('bad', { on = 'shop:a' })\n"
-        "rule('worse', {})",
+        ("rule('good', { on = 'shop:a', notify = 'ops' })\nrule('bad', { on = 'shop:a' })\n"
+         "rule('worse', {})"),
         "rule('fine', { on = 'shop:a', notify = 'ops' })",
         "rule('x', { on = 'shop:a', notify = 'ops' })\nerror('no')",
     };
@@ -310,6 +310,9 @@ a_log_without_old_rows_is_held_against_the_rules(void **state)
         {"message = { text = 'x', subject = '{{old.status}}' }", "{{old.status}}"},
         {"options = { headers = { ['X-A'] = '{{old.status}}' } }", "{{old.status}}"},
         {"message = { by = { ops = '{{old.status}}' } }", "{{old.status}} prints from the old row"},
+        {"message = '{{#changed}}{{column}}{{/changed}}'",
+         "{{#changed}} compares with the old row"},
+        {"message = '{{#changed}}{{column}}{{/changed}}', ops = 'delete'", NULL},
         {"changed = { 'status' }, enabled = false", NULL},
         {"when = function(e) return e:was('status') ~= nil end", NULL}, /* cannot be seen */
     };
