@@ -8,6 +8,7 @@
 #define CHANNEL_CHANNEL_DRIVER_H
 
 #include "channel/channel.h"
+#include "event/template.h"
 
 struct channel_context {
     const struct channel_plan *plan;
@@ -47,6 +48,7 @@ struct channel_driver {
     const char *name;
     const char *summary;       /* one line */
     bool human;                /* a message without text gets a readable default text */
+    enum template_escape text; /* what it writes texts in: how values in them are escaped */
     const char *const *fields; /* what it makes use of in a message beside its text, of html title
                                   subject topic headers; NULL-terminated; NULL: all of them */
     const struct option *options;

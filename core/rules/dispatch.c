@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "base/fault.h"
 #include "base/log.h"
+#include "channel/channel_driver.h"
 #include "event/template.h"
 #include "rules/fields.h"
 #include "rules/rules_private.h"
@@ -278,17 +279,25 @@ dispatch_render(void *context, struct slice text, struct event *e, struct buffer
     return template_render(template, &call, out, err);
 }
 
-/* Fills the message of that wording; `*nothing` when a function decided not to send. */
-static int
-make_message(struct rules *r, const struct wording *w, struct outbox_message *m, bool *nothing,
-             struct error *err)
+static enum template_escape
+text_of(const struct rule_target *target)
 {
+    return target->driver ? target->driver->text : TEMPLATE_PLAIN;
+}
+
+/* Fills the message of that target; `*nothing` when a function decided not to send. */
+static int
+make_message(struct rules *r, const struct rule_target *target, struct outbox_message *m,
+             bool *nothing, struct error *err)
+{
+    const struct wording *w = target->wording;
     struct vm_message said;
     *m = (struct outbox_message){0};
     *nothing = false;
     buffer_reset(&r->body);
     buffer_reset(&r->options);
     struct template_call call = call_of(r, r->run.event);
+    call.escape = text_of(target);
     if (wording_render(w, &call, &r->body, &r->options, &m->key_hash, err) != 0)
         return -1;
     m->options = buffer_view(&r->options);
@@ -311,15 +320,16 @@ static int
 notify(struct rules *r, struct error *err)
 {
     const struct rule *rule = r->run.rule;
-    const struct wording *made_of = NULL;
+    const struct rule_target *made_for = NULL;
     struct outbox_message made = {0};
     bool nothing = false;
     for (size_t i = 0; i < rule->target_count; i++) {
         const struct rule_target *target = &rule->targets[i];
-        if (target->wording != made_of &&
-            make_message(r, target->wording, &made, &nothing, err) != 0)
+        bool same = made_for && made_for->wording == target->wording &&
+                    text_of(made_for) == text_of(target);
+        if (!same && make_message(r, target, &made, &nothing, err) != 0)
             return error_context(err, "message");
-        made_of = target->wording;
+        made_for = target;
         struct outbox_message m = made;
         if (nothing)
             continue;

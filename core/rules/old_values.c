@@ -64,6 +64,19 @@ compares_rows(const struct rule *rule, struct slice *name)
     return NULL;
 }
 
+static bool
+wording_lists_changes(const struct wording *w)
+{
+    bool found = w->body && template_lists_changes(w->body);
+    for (size_t i = 0; i < w->field_count; i++)
+        found |= template_lists_changes(w->fields[i].template);
+    for (size_t i = 0; i < w->header_count; i++)
+        found |= template_lists_changes(w->headers[i].template);
+    for (size_t i = 0; i < w->choice_count; i++)
+        found |= wording_lists_changes(w->choices[i].wording);
+    return found;
+}
+
 /* A condition looks at the old row of a delete, of which the log has the key alone. */
 static bool
 tests_deleted(const struct where *w, const struct schema *schema, struct slice *name)
@@ -88,6 +101,8 @@ needs_old(const struct rule *rule, const struct rules_world *world, const struct
     const char *form = update ? compares_rows(rule, &name) : NULL;
     if (!form && (update || delete) && wording_prints_old(&rule->wording, schema, update, &name))
         form = "{{old.%.*s}} prints from the old row";
+    if (!form && update && wording_lists_changes(&rule->wording))
+        form = "{{#changed}} compares with the old row of an update%.*s";
     if (!form && delete &&tests_deleted(&rule->where, schema, &name))
         form = "where = { %.*s = … } looks at the old row of a delete";
     if (form)

@@ -31,7 +31,8 @@ struct outbox_draft {
 
 static struct outbox_queue fake_queues[] = {{.name = "ops"},    {.name = "billing"},
                                             {.name = "out"},    {.name = "narrow"},
-                                            {.name = "people"}, {.name = "plain"}};
+                                            {.name = "people"}, {.name = "plain"},
+                                            {.name = "slack"}};
 
 /* All are of type "memory", which takes any field, but people, a "chat", and plain, a "pipe". */
 static const char *const fake_chat_fields[] = {"title", "html", "headers", "topic", NULL};
@@ -39,6 +40,8 @@ static const char *const fake_pipe_fields[] = {NULL};
 static const struct channel_driver fake_memory = {.name = "memory"};
 static const struct channel_driver fake_chat = {
     .name = "chat", .human = true, .fields = fake_chat_fields};
+static const struct channel_driver fake_slack = {
+    .name = "slack", .human = true, .text = TEMPLATE_SLACK};
 static const struct channel_driver fake_pipe = {.name = "pipe", .fields = fake_pipe_fields};
 
 static inline bool
@@ -53,6 +56,7 @@ fake_channel(void *context, struct slice name, struct outbox_queue **queue,
         fake_queues[i].plan.name = fake_queues[i].name;
         fake_queues[i].plan.driver = slice_is(name, "people")  ? &fake_chat
                                      : slice_is(name, "plain") ? &fake_pipe
+                                     : slice_is(name, "slack") ? &fake_slack
                                                                : &fake_memory;
         fake_queues[i].plan.common.shape = event_shape_default;
         if (slice_is(name, "narrow")) {
