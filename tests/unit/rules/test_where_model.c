@@ -250,11 +250,13 @@ model_compare(const struct node *n, const struct model_cell *c)
     }
 }
 
+enum { COLUMNS = 3, NAMES = 4 };
+
 /* What each column is before and after; NULL: there is no such row. */
 struct model_event {
     enum event_op op;
-    const struct model_cell *old[3], *new[3];
-    bool unchanged[3]; /* the log left the new value out */
+    const struct model_cell *old[NAMES], *new[NAMES];
+    bool unchanged[NAMES]; /* the log left the new value out */
 };
 
 static int model_test(const struct node *n, const struct model_event *e, bool old);
@@ -298,30 +300,38 @@ model_test(const struct node *n, const struct model_event *e, bool old)
     }
 }
 
-/* Columns: a of any type, b the same, and c, a document whose path c.v.1 is asked for. */
-static const char *const model_names[] = {"a", "b", "c.v.1"};
+/* Columns: a of any type, b the same, and c, a document in which two things are asked for. */
+static const char *const model_names[NAMES] = {"a", "b", "c.v.1", "c.w"};
 
 static struct cell
-cell_of(const struct model_cell *c, unsigned column, bool unchanged)
+cell_of(const struct model_cell *const *cells, unsigned column)
 {
     char text[128];
-    if (!c)
-        return event_make_cell("absent");
-    if (unchanged)
-        return event_make_cell("unchanged");
-    if (column < 2 || c->nature == GONE)
-        return event_make_cell(c->cell);
-    snprintf(text, sizeof(text), "{\"v\":[%s,7],\"w\":{}}", c->json);
+    if (column < 2 || cells[2]->nature == GONE)
+        return event_make_cell(cells[column]->cell);
+    snprintf(text, sizeof(text), "{\"v\":[%s,7],\"w\":%s}", cells[2]->json, cells[3]->json);
     return event_make_cell(text);
 }
 
 static struct row
 row_of(const struct model_cell *const *cells, const bool *unchanged)
 {
-    struct cell *row = arena_zero(&arena, 3 * sizeof(*row));
-    for (unsigned i = 0; i < 3; i++)
-        row[i] = cell_of(cells[i], i, unchanged && unchanged[i]);
-    return (struct row){.present = true, .count = 3, .cells = row};
+    struct cell *row = arena_zero(&arena, COLUMNS * sizeof(*row));
+    for (unsigned i = 0; i < COLUMNS; i++)
+        row[i] = unchanged[i] ? event_make_cell("unchanged") : cell_of(cells, i);
+    return (struct row){.present = true, .count = COLUMNS, .cells = row};
+}
+
+/* Either both parts of the document are there or none is. */
+static void
+make_image(const struct model_cell **cells)
+{
+    for (unsigned i = 0; i < NAMES; i++)
+        cells[i] = &model_cells[pick(countof(model_cells))];
+    while (cells[2]->nature != GONE && cells[3]->nature == GONE)
+        cells[3] = &model_cells[pick(countof(model_cells))];
+    if (cells[2]->nature == GONE)
+        cells[3] = cells[2];
 }
 
 static struct event
@@ -331,21 +341,22 @@ make_event(struct model_event *m, const struct schema *schema)
                                              EVENT_UPDATE, EVENT_DELETE, EVENT_READ};
     *m = (struct model_event){.op = kinds_of[pick(countof(kinds_of))]};
     bool has_new = m->op != EVENT_DELETE, has_old = m->op == EVENT_UPDATE || !has_new;
-    for (unsigned i = 0; i < 3; i++) {
-        if (has_old)
-            m->old[i] = &model_cells[pick(countof(model_cells))];
-        if (has_new)
-            m->new[i] = &model_cells[pick(countof(model_cells))];
-        m->unchanged[i] = m->op == EVENT_UPDATE && pick(6) == 0;
+    if (has_old)
+        make_image(m->old);
+    if (has_new)
+        make_image(m->new);
+    for (unsigned i = 0; i < NAMES && m->op == EVENT_UPDATE; i++) {
+        m->unchanged[i] = i == 3 ? m->unchanged[2] : pick(6) == 0;
         if (m->unchanged[i]) /* known if the old one is */
             m->new[i] = m->old[i];
     }
+    static const bool none[NAMES];
     return event_make(m->op, schema, "1",
                       has_new ? row_of(m->new, m->unchanged) : event_make_none(),
-                      has_old ? row_of(m->old, NULL) : event_make_none());
+                      has_old ? row_of(m->old, none) : event_make_none());
 }
 
-/* A where of one to three columns, of some of which there are two conditions by all_of. */
+/* A where of one to three tables of one condition each. */
 struct model_where {
     struct node *nodes[3];
     unsigned count;
@@ -359,7 +370,7 @@ make_where(struct model_where *w)
     w->count = 1 + pick(3);
     w->form = pick(3);
     for (unsigned i = 0; i < w->count; i++) {
-        unsigned column = w->form == JOINED ? i : pick(3);
+        unsigned column = pick(NAMES);
         struct value_pair *pair = arena_zero(&arena, 3 * sizeof(*pair));
         w->nodes[i] = make_node(column, (int)pick(4), true);
         *pair = (struct value_pair){slice_of(model_names[column]), value_of(w->nodes[i])};
@@ -414,7 +425,7 @@ fail_model(const struct model_where *w, const struct model_event *e, const char 
         buffer_printf(&b, " %s: ", model_names[w->nodes[i]->column]);
         print_node(w->nodes[i], &b);
     }
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < NAMES; i++)
         buffer_printf(&b, "; %s to %s%s", e->old[i] ? e->old[i]->cell : "-",
                       e->new[i] ? e->new[i]->cell : "-", e->unchanged[i] ? " unchanged" : "");
     fail_msg("form %d of%s, %s: %s", w->form, buffer_cstring(&b), event_op_name(e->op), got);
@@ -439,7 +450,7 @@ check_rules(struct matcher_plan *plan, const struct rule *rules, const struct mo
         if (wanted != FALSE_ && !(set[i / 64] & UINT64_C(1) << i % 64))
             fail_model(w, m, "the index leaves it out");
         if (got == MAYBE)
-            assert_true(unknown < 3);
+            assert_true(unknown < COLUMNS);
     }
 }
 
