@@ -421,40 +421,16 @@ fail(struct rules *r, struct matcher_bound *b, struct error *err)
     log_failed(b, err);
 }
 
-/* A rule that goes over its budget again and again would hold up all others: it gets one event a
- * minute, until one ends in time. */
-static bool
-in_quarantine(struct rule *rule)
-{
-    if (rule->kills < RULES_KILLS || clock_mono() >= rule->retry)
-        return false;
-    count(&rule->failed, 1);
-    return true;
-}
-
-static void
-note_budget(struct rule *rule, const struct error *err)
-{
-    bool over = err && err->class == ERROR_BUDGET;
-    rule->kills = over ? rule->kills + 1 : 0;
-    if (rule->kills < RULES_KILLS)
-        return;
-    rule->retry = clock_mono() + RULES_QUARANTINE;
-    if (rule->kills == RULES_KILLS)
-        log_error("rules",
-                  "rule %s went over its budget %d times in a row: until an event ends in "
-                  "time, one a minute is tried and the others fail",
-                  rule->origin->name, RULES_KILLS);
-}
-
 static void
 handle(struct rules *r, struct matcher_bound *b)
 {
     struct rules_run *run = &r->run;
     size_t mark = outbox_draft_mark(run->draft);
     bool passed = false;
-    if (in_quarantine(b->rule))
+    if (quarantine_holds(&b->rule->quarantine, run->event->lsn)) {
+        count(&b->rule->failed, 1);
         return;
+    }
     run->rule = b->rule;
     vm_name(r->vm, b->rule->origin->name, b->rule->columns, b->rule->column_count);
     run->sends = 0;
@@ -463,11 +439,11 @@ handle(struct rules *r, struct matcher_bound *b)
     run->filter_us = 0;
     if (run_rule(r, b, &passed, &r->error) != 0) {
         outbox_draft_cut(run->draft, mark);
-        note_budget(b->rule, &r->error);
+        quarantine_failed(&b->rule->quarantine, b->rule->origin->name, &r->error);
         fail(r, b, &r->error);
         return;
     }
-    note_budget(b->rule, NULL);
+    quarantine_passed(&b->rule->quarantine, b->rule->origin->name);
     count(&b->rule->matched, passed);
     if (!run->sends)
         return;
@@ -490,4 +466,6 @@ dispatch_event(struct rules *r, struct event *e, struct outbox_draft *draft)
         for (uint64_t bits = r->candidates[word]; bits; bits &= bits - 1)
             handle(r, ops->rules[word * 64 + (uint32_t)__builtin_ctzll(bits)]);
     r->run = (struct rules_run){0};
+    if (vm_is_full(r->vm))
+        quarantine_renew(r);
 }

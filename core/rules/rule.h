@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include "rules/pattern.h"
+#include "rules/quarantine.h"
 #include "rules/where.h"
 #include "rules/wording.h"
 
@@ -41,8 +42,7 @@ struct rule {
     int64_t last_failed;
     /* Rules thread only. */
     int64_t logged; /* when its last failure was logged, clock_mono */
-    unsigned kills; /* calls over budget in a row */
-    int64_t retry;  /* in quarantine: when one event is tried again, clock_mono */
+    struct quarantine quarantine;
 };
 
 /* `out` must be zero. Messages begin with script and line. Release also after a failure. */

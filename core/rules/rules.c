@@ -313,6 +313,7 @@ copy_status(struct rule *rule, uint64_t seen, struct rule_status *out)
     out->failed = atomic_load_explicit(&rule->failed, memory_order_relaxed);
     out->rejected = seen > answered + out->failed ? seen - answered - out->failed : 0;
     out->last_failed = rule->last_failed;
+    quarantine_status(&rule->quarantine, out);
     memcpy(out->problem, rule->problem, sizeof(out->problem));
     memcpy(out->last_error, rule->last_error, sizeof(out->last_error));
 }

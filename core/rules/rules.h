@@ -68,6 +68,10 @@ struct rule_status {
     uint64_t matched, sent, rejected, failed;
     char last_error[512];
     int64_t last_failed; /* µs */
+    /* Quarantine: one event a minute is tried; the others, of which these are the first and last
+     * lsn, count as failed. The newest one, or the one before. */
+    bool quarantined;
+    uint64_t held, held_first, held_last;
 };
 size_t rules_status(struct rules *r, struct rule_status **out); /* a copy, any thread; free() */
 

@@ -13,12 +13,9 @@ enum {
     RULES_BODY = 1 << 20,  /* bytes of one message that a script makes */
     RULES_SENT = 16 << 20, /* bytes of all messages of one rule on one event */
     RULES_RENDERED = 256,  /* templates that render() keeps compiled */
-    RULES_KILLS = 3,       /* calls over budget in a row that put a rule into quarantine */
     RULES_FILTER_MS = 500, /* CPU time of filters of scripts for one rule and event */
     RULES_SHAPES = 256,    /* different shapes that send() may ask for */
 };
-
-#define RULES_QUARANTINE (60 * CLOCK_SECOND) /* until one event is tried again */
 
 /* A rule at work on an event: what it sends becomes part of the draft, or goes with it. */
 struct rules_run {

@@ -28,16 +28,41 @@ static _Thread_local bool has_timer;
 static pthread_key_t timer_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+#ifdef COUNT_INSTEAD
+static int64_t
+cpu_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+#endif
+
+int
+budget_words(const struct vm *vm, char *out, size_t size)
+{
+    const struct budget *b = &vm->budget;
+    bool whole = b->whole && b->whole_used >= b->whole;
+    return snprintf(out, size, "more than %u ms of CPU time in one call",
+                    (whole ? b->whole : b->ticks) * TICK_MS);
+}
+
+static int
+raise_expired(lua_State *L, int level)
+{
+    char words[64];
+    budget_words(vm_of(L), words, sizeof(words));
+    luaL_where(L, level);
+    lua_pushstring(L, words);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
 static void
 kill_call(lua_State *L, lua_Debug *where)
 {
     (void)where;
-    struct vm *vm = vm_of(L);
-    luaL_where(L, 0); /* in a hook level 0 is the function that it stopped */
-    lua_pushfstring(L, "more than %d ms of CPU time in one call",
-                    (int)(vm->budget.ticks * TICK_MS));
-    lua_concat(L, 2);
-    lua_error(L);
+    raise_expired(L, 0); /* in a hook level 0 is the function that it stopped */
 }
 
 static void
@@ -48,20 +73,51 @@ expire(struct vm *vm)
 }
 
 #ifdef COUNT_INSTEAD
-/* The thread sanitizer delivers no signal to a loop inside the VM: there, instructions count. */
+/* The thread sanitizer delivers no signal to a loop inside the VM: there, instructions and steps
+ * count. */
+static void
+look_at_clock(struct vm *vm)
+{
+    struct budget *b = &vm->budget;
+    int64_t now = cpu_ms();
+    b->used = (unsigned)((now - b->started) / TICK_MS);
+    b->whole_used = (unsigned)((now - b->whole_started) / TICK_MS);
+    if (b->used >= b->ticks || (b->whole && b->whole_used >= b->whole))
+        expire(vm);
+}
+
 static void
 count_call(lua_State *L, lua_Debug *where)
 {
     struct vm *vm = vm_of(L);
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    int64_t ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    if (ms - vm->budget.started <= vm->budget.ticks * TICK_MS)
-        return;
-    expire(vm);
-    kill_call(L, where);
+    look_at_clock(vm);
+    if (vm->budget.expired)
+        kill_call(L, where);
 }
 #endif
+
+void
+budget_check(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    vm->budget.steps = 0;
+#ifdef COUNT_INSTEAD
+    if (at_work == vm)
+        look_at_clock(vm);
+#endif
+    if (vm->budget.expired)
+        raise_expired(L, 1);
+}
+
+void
+budget_rethrow(lua_State *L)
+{
+    if (!vm_of(L)->budget.expired)
+        return;
+    if (lua_type(L, -1) != LUA_TSTRING || !strstr(lua_tostring(L, -1), "of CPU time in one call"))
+        raise_expired(L, 1);
+    lua_error(L);
+}
 
 /* In the thread of the call that it may end. */
 static void
@@ -76,7 +132,10 @@ tick(int number)
         b->seen = b->call;
         b->used = 0;
     }
-    if (++b->used >= b->ticks && (b->used - b->ticks) % TICKS_AGAIN == 0)
+    b->used++;
+    b->whole_used++;
+    bool over = b->used >= b->ticks || (b->whole && b->whole_used >= b->whole);
+    if (over && b->over++ % TICKS_AGAIN == 0)
         expire(vm);
 }
 
@@ -126,23 +185,49 @@ start_timer(void)
 }
 
 void
-budget_begin(struct vm *vm, unsigned ms, size_t memory)
+budget_begin_whole(struct vm *vm, unsigned ms, unsigned whole_ms, size_t memory)
 {
+    struct budget *b = &vm->budget;
     if (!has_timer)
         start_timer();
-    vm->budget.call++;
-    vm->budget.ticks = ms / TICK_MS;
-    vm->budget.running = vm->lua;
-    vm->budget.memory_most = vm->budget.memory + memory;
-    if (vm->budget.memory_most > BUDGET_MEMORY)
-        vm->budget.memory_most = BUDGET_MEMORY;
+    b->call++;
+    b->ticks = ms / TICK_MS;
+    b->whole = whole_ms / TICK_MS;
+    b->whole_used = 0;
+    b->over = 0;
+    b->running = vm->lua;
+    b->memory_most = b->memory + memory;
 #ifdef COUNT_INSTEAD
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    vm->budget.started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    b->used = 0;
+    b->started = b->whole_started = cpu_ms();
     lua_sethook(vm->lua, count_call, LUA_MASKCOUNT, 10000);
 #endif
     at_work = vm;
+}
+
+void
+budget_begin(struct vm *vm, unsigned ms, size_t memory)
+{
+    budget_begin_whole(vm, ms, 0, memory);
+}
+
+void
+budget_again(struct vm *vm)
+{
+    vm->budget.call++;
+#ifdef COUNT_INSTEAD
+    vm->budget.started = cpu_ms();
+#endif
+}
+
+unsigned
+budget_used(const struct vm *vm)
+{
+#ifdef COUNT_INSTEAD
+    return (unsigned)(cpu_ms() - vm->budget.started);
+#else
+    return vm->budget.seen == vm->budget.call ? vm->budget.used * TICK_MS : 0;
+#endif
 }
 
 bool
@@ -162,6 +247,9 @@ budget_enter(struct vm *vm, lua_State *coroutine)
 {
     lua_State *before = vm->budget.running;
     vm->budget.running = coroutine;
+#ifdef COUNT_INSTEAD
+    lua_sethook(coroutine, count_call, LUA_MASKCOUNT, 10000);
+#endif
     if (vm->budget.expired)
         expire(vm);
     return before;

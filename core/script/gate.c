@@ -81,22 +81,51 @@ set_error(struct vm *vm, const char *message, struct error *err)
                    vm->null_column.data, (int)vm->null_column.size, vm->null_column.data);
 }
 
-/* The error value as text, without running anything of the script's: a table's __tostring could
- * loop. */
+/* Keeps the traceback, and the error as it is: what a script says of it with __tostring runs later,
+ * where the budget can end it. */
 static int
 handle_message(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER) {
-        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-        lua_replace(L, 1);
-    }
-    lua_tostring(L, 1); /* a number becomes its text */
     luaL_traceback(L, L, NULL, 1);
     const char *trace = lua_tostring(L, -1);
     snprintf(vm->traceback, sizeof(vm->traceback), "%s", trace ? trace : "");
     lua_settop(L, 1);
     return 1;
+}
+
+/* An error object as text, by its own __tostring if it has one. */
+static int
+describe(lua_State *L)
+{
+    if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER ||
+        luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL)
+        luaL_tolstring(L, 1, NULL);
+    else
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    return 1;
+}
+
+/* The error on top as text, under the budget of the call that failed; of a call that is out of time
+ * nothing but that is said. */
+static int
+take_text(struct vm *vm, char *out, size_t size)
+{
+    lua_State *L = vm->lua;
+    char words[64];
+    int status = LUA_OK;
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pushcfunction(L, describe);
+        lua_insert(L, -2);
+        status = lua_pcall(L, 1, 1, 0); /* an error in there is a text too, or is named below */
+    }
+    const char *text =
+        lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error whose __tostring fails";
+    budget_words(vm, words, sizeof(words));
+    if (vm->budget.expired && !strstr(text, words))
+        text = words;
+    snprintf(out, size, "%s", text);
+    return status;
 }
 
 void
@@ -113,12 +142,12 @@ gate_enter(struct vm *vm, int nargs, int nresults, struct error *err)
     int status = lua_pcall(L, nargs, nresults, lua_gettop(L) - nargs - 1);
     if (status == LUA_OK)
         return 0;
-    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    if (status == LUA_ERRMEM) {
+    char message[sizeof(err->message)] = "";
+    if (status == LUA_ERRMEM || take_text(vm, message, sizeof(message)) == LUA_ERRMEM) {
         error_set(err, ERROR_BUDGET, "more memory than a call may use (%d MiB; %d MiB all scripts)",
                   BUDGET_CALL >> 20, BUDGET_MEMORY >> 20);
     } else {
-        set_error(vm, message ? message : "error without a message", err);
+        set_error(vm, message, err);
         if (vm->budget.expired && err)
             err->class = ERROR_BUDGET;
     }

@@ -14,12 +14,11 @@ static const luaL_Reg libraries[] = {
     {LUA_COLIBNAME, luaopen_coroutine},
 };
 
-/* Fields of those libraries that do not fit a sandbox: bytecode, randomness that can't be replayed,
- * and running a coroutine's open variables out of sight. */
+/* Fields of those libraries that do not fit a sandbox: bytecode, and randomness that can't be
+ * replayed. */
 static const char *const removed[][2] = {
     {LUA_STRLIBNAME, "dump"},
     {LUA_MATHLIBNAME, "randomseed"},
-    {LUA_COLIBNAME, "close"},
 };
 
 /* Words of the design that are not built yet: named, so that a script is refused in plain words. */
@@ -43,9 +42,8 @@ find_later(const struct vm *vm, const char *name)
 static bool
 is_forbidden(const char *name)
 {
-    static const char *const names[] = {
-        "io",       "os",     "debug",      "package",        "load",
-        "loadfile", "dofile", "loadstring", "collectgarbage", "_G"};
+    static const char *const names[] = {"io",       "os",     "debug",      "package", "load",
+                                        "loadfile", "dofile", "loadstring", "_G"};
     for (size_t i = 0; i < countof(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;

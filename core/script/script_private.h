@@ -12,10 +12,13 @@
 #include "base/log.h"
 #include "script/vm.h"
 
-#define BUDGET_MEMORY  (64 << 20) /* bytes of one VM */
-#define BUDGET_CALL    (16 << 20) /* bytes that one call of a rule may add */
-#define BUDGET_CALL_MS 500        /* CPU time of one call of a rule */
-#define BUDGET_LOAD_MS 2000       /* … of loading a script */
+#define BUDGET_MEMORY   (64 << 20) /* bytes of one VM */
+#define BUDGET_CALL     (16 << 20) /* bytes that one call of a rule may add */
+#define BUDGET_CALL_MS  500        /* CPU time of one call of a rule */
+#define BUDGET_WARN_MS  50         /* … that is worth a warning */
+#define BUDGET_LOAD_MS  2000       /* … of loading a script */
+#define BUDGET_WHOLE_MS 60000      /* … of a call that is handed events one by one */
+#define BUDGET_TEXT     (8 << 20)  /* bytes of one text that a library function makes */
 
 /* What a script may do depends on why it runs. */
 enum vm_phase {
@@ -45,12 +48,15 @@ struct vm_text {
 /* What the call under way may use. Written by its thread, and by a signal handler in that thread.
  */
 struct budget {
-    lua_State *running;            /* the coroutine that is at work; the main one otherwise */
-    volatile bool expired;         /* over its time: nothing of the call goes on */
-    volatile uint64_t call, seen;  /* number of the call; of the one that `used` is of */
-    volatile unsigned ticks, used; /* CPU time that it may use; has used */
-    int64_t started;               /* thread sanitizer only: CPU time, ms */
-    size_t memory, memory_most;    /* bytes of Lua in use; may be in use */
+    lua_State *running;                  /* the coroutine that is at work; the main one otherwise */
+    volatile bool expired;               /* over its time: nothing of the call goes on */
+    volatile uint64_t call, seen;        /* number of the call; of the one that `used` is of */
+    volatile unsigned ticks, used;       /* CPU time that it may use; has used */
+    volatile unsigned whole, whole_used; /* of a call of several parts: all of it; 0: no bound */
+    volatile unsigned over;              /* ticks since it went over */
+    int64_t started, whole_started;      /* thread sanitizer only: CPU time, ms */
+    size_t steps;                        /* of our own loops since they asked last */
+    size_t memory, memory_most;          /* bytes of Lua in use; may be in use */
 };
 
 /* How much each origin has logged within the second that began at `since`. */
@@ -92,6 +98,11 @@ struct vm {
     struct buffer scratch;      /* JSON of tables, texts */
     struct buffer rendering;    /* of render(), while filters use the scratch */
     struct arena call;          /* values of one call */
+
+    uint64_t random[4]; /* state of math.random */
+    bool seeded;        /* … for this call */
+    bool full;          /* over BUDGET_MEMORY after a full collection */
+    int64_t warned;     /* when a slow call was logged, clock_mono */
 
     struct arena *declared_in; /* tidegate.lua: where values go; else NULL */
     struct declaration *declared;
@@ -137,6 +148,26 @@ int gate_run(struct vm *vm, lua_CFunction body, void *arg, struct error *err) mu
  * whether the time was up. */
 void budget_begin(struct vm *vm, unsigned ms, size_t memory);
 bool budget_end(struct vm *vm);
+/* For a call that is handed one event after the other: `ms` for each part, budget_again between
+ * them, and `whole_ms` for all. */
+void budget_begin_whole(struct vm *vm, unsigned ms, unsigned whole_ms, size_t memory);
+void budget_again(struct vm *vm);
+unsigned budget_used(const struct vm *vm); /* CPU time of the newest call or part, ms */
+int budget_words(const struct vm *vm, char *out, size_t size); /* what a call is ended with */
+/* Raises if the call under way is out of time. */
+void budget_check(lua_State *L);
+/* After a protected call failed, with the error on top: raises it again if the call under way is
+ * out of time, so that nothing of the script's goes on. */
+void budget_rethrow(lua_State *L);
+
+/* Our own loops report how far they went and ask each 1,024 steps. */
+static inline void
+budget_steps(lua_State *L, struct budget *budget, size_t steps)
+{
+    if ((budget->steps += steps) >= 1024)
+        budget_check(L);
+}
+
 /* Around each switch to a coroutine; gives back what budget_leave wants. */
 lua_State *budget_enter(struct vm *vm, lua_State *coroutine);
 void budget_leave(struct vm *vm, lua_State *before);
@@ -168,8 +199,12 @@ int line_of_script(lua_State *L);
 /* The text of an error as a Lua error, never returning. */
 int raise_error(lua_State *L, const struct error *err);
 
-/* Puts our own forms of some library functions into the table of globals. */
+/* Put our own forms of library functions into the table of globals; into the library on top. */
 void bind_base_open(lua_State *L, int globals);
+void bind_coroutine_open(lua_State *L);
+void bind_order_open(lua_State *L, int globals); /* pairs, math.random */
+void bind_string_open(lua_State *L);
+void bind_table_open(lua_State *L);
 void sandbox_open(lua_State *L);        /* fills SLOT_GLOBALS */
 void sandbox_environment(lua_State *L); /* pushes a fresh _ENV for one script */
 

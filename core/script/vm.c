@@ -1,3 +1,5 @@
+#include "base/clock.h"
+#include "base/text.h"
 #include "script/script_private.h"
 
 static int
@@ -134,7 +136,9 @@ vm_load(struct vm *vm, const char *path, struct slice text, struct error *err)
     loaded = (struct vm_text){vm->script, text};
     vm->phase = PHASE_LOAD;
     vm->null_column = (struct slice){0};
-    budget_begin(vm, BUDGET_LOAD_MS, BUDGET_MEMORY);
+    vm->seeded = false;
+    size_t had = vm->budget.memory;
+    budget_begin(vm, BUDGET_LOAD_MS, had < BUDGET_MEMORY ? BUDGET_MEMORY - had : 0);
     int result = gate_run(vm, load_body, &loaded, err);
     budget_end(vm);
     vm->phase = PHASE_NONE;
@@ -175,6 +179,35 @@ vm_memory(const struct vm *vm)
     return (size_t)lua_gc(vm->lua, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(vm->lua, LUA_GCCOUNTB);
 }
 
+/* A line a second at most: what is slow is slow at every event. */
+static void
+warn_slow(struct vm *vm)
+{
+    unsigned used = budget_used(vm);
+    if (used < BUDGET_WARN_MS)
+        return;
+    int64_t now = clock_mono();
+    if (vm->warned && now - vm->warned < CLOCK_SECOND)
+        return;
+    vm->warned = now;
+    buffer_reset(&vm->scratch);
+    event_id(vm->event, &vm->scratch);
+    struct slice id = text_truncate(buffer_view(&vm->scratch), 200);
+    log_warning("rules",
+                "rule %s, event %.*s: the call took %u ms of CPU time; at %d ms it is ended",
+                vm->rule ? vm->rule : "?", (int)id.size, id.data, used, BUDGET_CALL_MS);
+}
+
+/* What is not garbage and larger than all scripts may have: those above make a new VM. */
+static void
+check_memory(struct vm *vm)
+{
+    if (vm->budget.memory <= BUDGET_MEMORY)
+        return;
+    lua_gc(vm->lua, LUA_GCCOLLECT);
+    vm->full = vm->budget.memory > BUDGET_MEMORY;
+}
+
 /* Calls a registered function with the event object: nothing here can raise outside the gate. */
 static int
 call_handler(struct vm *vm, enum vm_phase phase, const struct value *function, struct event *e,
@@ -183,13 +216,15 @@ call_handler(struct vm *vm, enum vm_phase phase, const struct value *function, s
     ensure(function->kind == VALUE_FUNCTION);
     vm->phase = phase;
     vm->event = e;
+    vm->seeded = false;
     vm->null_column = (struct slice){0};
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, SLOT_HANDLER);
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, function->integer);
     lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, SLOT_EVENT);
     budget_begin(vm, BUDGET_CALL_MS, BUDGET_CALL);
     int result = gate_enter(vm, 1, results, err);
-    budget_end(vm);
+    if (!budget_end(vm))
+        warn_slow(vm);
     vm->phase = PHASE_NONE;
     return result;
 }
@@ -199,6 +234,7 @@ call_end(struct vm *vm)
 {
     vm->event = NULL;
     lua_settop(vm->lua, 0);
+    check_memory(vm);
 }
 
 int

@@ -96,6 +96,14 @@ int vm_filter_apply(struct vm *vm, const struct vm_filter_use *use, struct buffe
 
 size_t vm_memory(const struct vm *vm); /* bytes in use by Lua */
 
+/* Do the scripts hold more than a VM may have, after a full collection? Known after each call. */
+bool vm_is_full(const struct vm *vm);
+/* Between two events: a VM with the same scripts loaded anew, which takes over the rules, so that
+ * pointers into them stay right; the old one is gone. `*grown` is the path of the script that grew
+ * most since it was loaded, or NULL when that can't be told. On failure NULL, and the old one
+ * stays. */
+struct vm *vm_renew(struct vm *vm, const char **grown, struct error *err) must_check;
+
 /* tidegate.lua: evaluated in a VM of its own that knows source channel settings env null decimal,
  * then thrown away. Each call becomes one declaration, in order. Values live in `arena`. */
 struct declaration {

@@ -136,12 +136,19 @@ rule_fields(struct row_writer *row, const struct rule_status *r)
     row_text(row, "name", r->name);
     row_text(row, "script", r->script);
     row_int(row, "line", r->line);
-    row_text(row, "state", !r->loaded ? "broken" : r->problem[0] ? "problem" : "ok");
+    row_text(row, "state",
+             !r->loaded       ? "broken"
+             : r->quarantined ? "quarantine"
+             : r->problem[0]  ? "problem"
+                              : "ok");
     row_text(row, "problem", r->problem[0] ? r->problem : NULL);
     row_int(row, "matched", (int64_t)r->matched);
     row_int(row, "sent", (int64_t)r->sent);
     row_int(row, "rejected", (int64_t)r->rejected);
     row_int(row, "failed", (int64_t)r->failed);
+    row_int(row, "held", (int64_t)r->held);
+    row_int(row, "held_first", (int64_t)r->held_first);
+    row_int(row, "held_last", (int64_t)r->held_last);
     row_text(row, "last_error", r->last_error[0] ? r->last_error : NULL);
     row_time(row, "last_failed", r->last_failed);
 }
