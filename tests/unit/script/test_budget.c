@@ -1,5 +1,7 @@
 /* Scripts that would never end, or take all memory: each ends alone, and the VM goes on. */
+#include <time.h>
 #include "base/clock.h"
+#include "script/script_private.h"
 #include "unit/script/rig.h"
 
 static void
@@ -171,6 +173,68 @@ many_short_calls_are_fine(void **state)
         assert_int_equal(vm_run(rig_vm, value_get(rules[count - 1].table, "run"), &e, &err), 0);
 }
 
+/* For scripts of the next test: a part of the call ends; 30 ms of CPU time pass. */
+static int
+next_part(lua_State *L)
+{
+    (void)L;
+    budget_again(rig_vm);
+    return 0;
+}
+
+static int
+work(lua_State *L)
+{
+    struct timespec from, now;
+    (void)L;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < 30);
+    return 0;
+}
+
+/* A call that is handed one event after the other has its time for each, and a bound for all. */
+static void
+parts_of_a_call_have_their_own_time(void **state)
+{
+    static const struct {
+        const char *body;
+        unsigned ms, whole_ms;
+        const char *words; /* NULL: it comes to its end */
+    } rows[] = {
+        {"for i = 1, 12 do work() next_part() end", 100, 10000, NULL},
+        {"for i = 1, 12 do work() end", 100, 10000, "more than 100 ms"},
+        {"while true do work() next_part() end", 100, 300, "more than 300 ms"},
+        {"pcall(function() while true do next_part() end end) while true do end", 100, 300,
+         "more than 300 ms"},
+    };
+    lua_State *L = rig_vm->lua;
+    (void)state;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_GLOBALS);
+    lua_pushcfunction(L, next_part);
+    lua_setfield(L, -2, "next_part");
+    lua_pushcfunction(L, work);
+    lua_setfield(L, -2, "work");
+    lua_settop(L, 0);
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[256];
+        const struct vm_rule *rules;
+        struct error err = {0};
+        snprintf(text, sizeof(text), "on('p%zu', 's:t', nil, function() %s end)", i, rows[i].body);
+        assert_null(rig_load("scripts/parts.lua", text));
+        size_t count = vm_rules(rig_vm, &rules);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, value_get(rules[count - 1].table, "run")->integer);
+        budget_begin_whole(rig_vm, rows[i].ms, rows[i].whole_ms, BUDGET_CALL);
+        int result = gate_call(rig_vm, 0, 0, &err);
+        budget_end(rig_vm);
+        lua_settop(L, 0);
+        if (result != (rows[i].words ? -1 : 0) ||
+            (rows[i].words && !strstr(err.message, rows[i].words)))
+            fail_msg("%s: %d %s", rows[i].body, result, err.message);
+    }
+}
+
 int
 main(void)
 {
@@ -182,6 +246,7 @@ main(void)
         cmocka_unit_test(loops_out_of_sight_are_refused),
         cmocka_unit_test(our_coroutines_and_xpcall_do_what_luas_do),
         cmocka_unit_test(many_short_calls_are_fine),
+        cmocka_unit_test(parts_of_a_call_have_their_own_time),
     };
     return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }
