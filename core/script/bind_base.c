@@ -3,7 +3,7 @@
  * Lua runs them with hooks off), no finalizers. */
 #include "script/script_private.h"
 
-static int
+static left_by_longjmp int
 finish_pcall(lua_State *L, int status, lua_KContext context)
 {
     (void)context;
@@ -15,7 +15,7 @@ finish_pcall(lua_State *L, int status, lua_KContext context)
     return 2;
 }
 
-static int
+static left_by_longjmp int
 base_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -25,7 +25,7 @@ base_pcall(lua_State *L)
 }
 
 /* Stack: function, handler, results or the error. */
-static int
+static left_by_longjmp int
 finish_xpcall(lua_State *L, int status, lua_KContext context)
 {
     (void)context;
@@ -42,7 +42,7 @@ finish_xpcall(lua_State *L, int status, lua_KContext context)
     return 2;
 }
 
-static int
+static left_by_longjmp int
 base_xpcall(lua_State *L)
 {
     int count = lua_gettop(L);
@@ -64,6 +64,9 @@ base_setmetatable(lua_State *L)
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
             return luaL_error(L, "__gc is not available in scripts");
+        lua_pushliteral(L, "__mode");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "weak tables (__mode) are not available in scripts");
     }
     lua_settop(L, 2);
     lua_setmetatable(L, 1);

@@ -346,7 +346,15 @@ memory_bombs_end(void **state)
         {"local t = {} for i = 1, 1e9 do t[i + 0.5] = i end", NULL},
         {"local t = {} while true do t[{}] = 1 end", NULL},
         {"while true do local t = {} for i = 1, 100000 do t[i] = {} end end", TIME},
-        {"local m = setmetatable({}, { __mode = 'k' }) while true do m[{}] = {} end", TIME},
+        {"local m = setmetatable({}, { __mode = 'k' }) while true do m[{}] = {} end",
+         "weak tables (__mode) are not available"},
+        {"local mt = {} local t, keys = setmetatable({}, mt), {} mt['__' .. 'mode'] = 'k'\n"
+         "for i = 1, 40000 do keys[i] = {} end\n"
+         "for i = 40000, 2, -1 do local j = math.random(i) keys[i], keys[j] = keys[j], keys[i] "
+         "end\n"
+         "for i = 1, 39999 do t[keys[i]] = keys[i + 1] end\n"
+         "local first = keys[1] keys = nil local s = 'x' while true do s = s .. s end",
+         NULL},
     };
     (void)state;
     check_all(list, countof(list));
