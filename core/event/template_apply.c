@@ -41,7 +41,7 @@ wants_text(const struct filter *filter, size_t index)
     return false;
 }
 
-/* A NULL that the filter default has taken from another column is no value either. */
+/* A script's filter need not know NULL: it is not asked about what prints nothing. */
 static int
 apply_custom(struct render *r, const struct filter_use *use, struct cell *arguments,
              struct template_value *value, struct error *err)

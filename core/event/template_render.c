@@ -58,7 +58,8 @@ stands(const struct template_value *value, enum template_escape escape)
 {
     if (!value->formed || value->form == escape)
         return value->formed;
-    return value->form != TEMPLATE_HTML &&
+    bool exact = value->form == TEMPLATE_JSON || value->form == TEMPLATE_URL;
+    return exact &&
            (escape == TEMPLATE_PLAIN || escape == TEMPLATE_LINE || escape == TEMPLATE_DATA);
 }
 

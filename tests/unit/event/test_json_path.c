@@ -216,6 +216,42 @@ a_name_is_a_column_or_a_path_into_one(void **state)
     }
 }
 
+static void
+entries_come_one_after_another(void **state)
+{
+    static const struct {
+        const char *document, *entries;
+    } rows[] = {
+        {"[]", ""},
+        {" [ ] ", ""},
+        {"[1, \"a,]\" ,[2,3] , {\"x\":[4]},null]", "1;\"a,]\";[2,3];{\"x\":[4]};null;"},
+        {"{}", ""},
+        {"{\"a\" : 1,\"b\":{\"c\":2} , \"\":\"}\"}", "1;{\"c\":2};\"}\";"},
+        {"{\"a\":1,\"a\":2}", "1;2;"},
+        {"12", ""},
+        {"\"[1]\"", ""},
+        {"", ""},
+        {"[1,", "1;"},
+        {"[1,[2", "1;"},
+        {"{\"a\"", ""},
+        {"{\"a\":", ""},
+        {"{1:2}", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct slice entry;
+        struct buffer out;
+        size_t at = 0;
+        buffer_init(&out, 1000);
+        while (json_path_next(slice_of(rows[i].document), &at, &entry)) {
+            buffer_slice(&out, entry);
+            buffer_byte(&out, ';');
+        }
+        assert_string_equal(buffer_cstring(&out), rows[i].entries);
+        buffer_release(&out);
+    }
+}
+
 int
 main(void)
 {
@@ -224,6 +260,7 @@ main(void)
         cmocka_unit_test(a_value_is_the_cell_that_a_column_would_have),
         cmocka_unit_test(only_documents_and_texts_are_walked),
         cmocka_unit_test(a_name_is_a_column_or_a_path_into_one),
+        cmocka_unit_test(entries_come_one_after_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
