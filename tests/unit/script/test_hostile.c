@@ -80,6 +80,7 @@ check_one(struct event *e, const struct hostile *h)
         fail_msg("ended by itself: %s", h->body);
     bool as_said = h->words ? strstr(said, h->words) != NULL
                             : strstr(said, TIME) != NULL || strstr(said, MEMORY) != NULL;
+    as_said = as_said || (SLOW && strstr(said, TIME)); /* a slow build is out of time first */
     if (!as_said)
         fail_msg("%s: %s", h->body, said);
     if (err.class == ERROR_BUDGET && strstr(said, TIME) && !strstr(said, path) &&
