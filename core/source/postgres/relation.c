@@ -160,6 +160,25 @@ key_fits(const struct pgoutput_relation *message, const struct pg_table *table, 
     return true;
 }
 
+/* The order of a key of several columns as it was when rows were last seen: of a table that is gone
+ * the catalog knows nothing. */
+static bool
+known_key(struct source_context *context, const struct pgoutput_relation *message, uint16_t *key)
+{
+    struct pg_state *state = context->state;
+    const struct pg_known *known = pg_tail_find(&state->tail, message->oid);
+    struct error ignored = {0};
+    const struct schema *s =
+        known && known->schema ? schema_get(context->plan->schemas, known->schema, &ignored) : NULL;
+    for (unsigned i = 0; i < message->count && s; i++) {
+        int at = schema_column(s, message->columns[i].name);
+        key[i] = at < 0 ? 0 : s->columns[at].key;
+        if (message->columns[i].key != (key[i] != 0))
+            return false;
+    }
+    return s != NULL;
+}
+
 /* The place of each sent column in the key, 1-based; 0: not in it. Identity FULL marks every column
  * and NOTHING marks none, so the primary key is asked of the catalog; else the marks are the key.
  */
@@ -181,6 +200,8 @@ find_key(struct source_context *context, const struct pgoutput_relation *message
             key[sent_column(message, table->key[i])] = (uint16_t)(i + 1);
         return 0;
     }
+    if (exact && !table && marked > 1 && known_key(context, message, key))
+        return 0;
     marked = 0;
     for (unsigned i = 0; exact && i < message->count; i++)
         key[i] = message->columns[i].key ? (uint16_t)++marked : 0;
