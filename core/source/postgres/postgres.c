@@ -1,5 +1,6 @@
 #include "source/postgres/postgres.h"
 #include <stdio.h>
+#include "base/log.h"
 #include "source/postgres/check.h"
 #include "source/postgres/ddl_trigger.h"
 #include "source/postgres/slot.h"
@@ -17,9 +18,8 @@ static const struct option tls_rows[] = {
      .offset = offsetof(struct pg_tls, mode),
      .fallback = "default",
      .choices = tls_modes,
-     .help =
-         "default: full, but to this machine only if the server insists; full: certificate and "
-         "name are verified; ca: the name is not; unverified: encrypted only; off"},
+     .help = "default: full, but to this machine only if the server insists; full: certificate and "
+             "name are verified; ca: the name is not; unverified: encrypted only; off"},
     {.name = "ca",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct pg_tls, ca),
@@ -178,17 +178,47 @@ forget_unwanted(struct source_context *context)
     }
 }
 
+/* The end of the log now: what was made before stands before it. */
+static int
+end_of_log(struct pg_session *session, uint64_t *end, struct error *err)
+{
+    PGresult *row = pg_query(session, "read the end of the log", PG_END_OF_LOG, err);
+    if (!row)
+        return -1;
+    int result = pg_end_of_log(row, end, err);
+    PQclear(row);
+    return result;
+}
+
+static bool
+other_options(const struct source_context *context)
+{
+    const struct pg_state *state = context->state;
+    struct pg_tail now;
+    pg_tail_init(&now);
+    name_options(context, &now);
+    bool other = strcmp(now.publications, state->tail.publications) != 0 ||
+                 now.messages != state->tail.messages;
+    if (other)
+        log_info(context->component, "reading with %s up to now, then with %s",
+                 state->tail.publications, now.publications);
+    pg_tail_release(&now);
+    return other;
+}
+
 /* With a transaction half read, it is read to its end with the options and tables that it began
- * with. */
-static void
-keep_options(struct source_context *context)
+ * with. Other publications than those that the log was read through may be younger than the place
+ * where reading goes on, and for the server do not exist there: so it goes on with the old ones to
+ * the end that the log has now. */
+static int
+keep_options(struct source_context *context, struct error *err)
 {
     struct pg_state *state = context->state;
-    state->reopen = state->half;
-    if (state->half)
-        return;
-    name_options(context, &state->tail);
-    forget_unwanted(context);
+    bool other = other_options(context);
+    state->reopen = state->half || other;
+    if (!state->half)
+        forget_unwanted(context);
+    return other ? end_of_log(&state->stream.session, &state->reopen_at, err) : 0;
 }
 
 /* Does what the slot will send follow what was read before? */
@@ -203,8 +233,10 @@ prove(struct source_context *context, const struct pg_server *server, struct err
                          "the stored position of source \"%s\" is not one of the "
                          "driver postgres",
                          context->plan->name);
-    return pg_slot_prove(&state->stream.session, state->slot, state->tail.slot, &state->at, server,
-                         err);
+    if (pg_slot_prove(&state->stream.session, state->slot, state->tail.slot, &state->at, server,
+                      err) != 0)
+        return -1;
+    return pg_publication_prove(&state->stream.session, state->tail.publications, err);
 }
 
 static int
@@ -215,7 +247,8 @@ resume(struct source_context *context, const struct pg_server *server, struct er
         return -1;
     state->at.timeline = server->timeline;
     state->half = state->at.place.stage == PG_STAGE_OPEN;
-    keep_options(context);
+    if (keep_options(context, err) != 0)
+        return -1;
     pg_state_attach(context);
     return 0;
 }
@@ -332,6 +365,18 @@ beat(struct source_context *context)
     source_advance(context, pg_state_mark(state));
 }
 
+/* All that the old options were for is read. */
+static enum source_next
+change_options(struct source_context *context)
+{
+    struct pg_state *state = context->state;
+    name_options(context, &state->tail);
+    state->at.confirm = read_up_to(state);
+    pg_state_attach(context);
+    source_advance(context, pg_state_mark(state));
+    return SOURCE_REOPEN;
+}
+
 static enum source_next
 driver_next(struct source_context *context, struct error *err)
 {
@@ -347,8 +392,8 @@ driver_next(struct source_context *context, struct error *err)
         pg_watch_stir(&state->watch);
     if (!between_transactions(state))
         return idle ? SOURCE_IDLE : SOURCE_READ;
-    if (state->reopen)
-        return SOURCE_REOPEN;
+    if (state->reopen && read_up_to(state) >= state->reopen_at)
+        return change_options(context);
     pg_watch_work(context);
     prove_watermark(context);
     if (!idle)

@@ -199,7 +199,7 @@ pg_slot_prove(struct pg_session *replication, const char *name, const char *old_
                       .position = position,
                       .server = server};
     pg_lsn_format(read_up_to(position), p.upto);
-    if (prove_server(&p, err) != 0 || prove_timeline(&p, err) != 0 || prove_slot(&p, err) != 0)
+    if (prove_server(&p, err) != 0 || prove_timeline(&p, err) != 0)
         return -1;
-    return pg_publication_prove(replication, err);
+    return prove_slot(&p, err);
 }

@@ -23,10 +23,10 @@ struct pg_state {
     struct pg_tail tail;
     struct buffer mark, tail_bytes; /* scratch: both as bytes */
     uint64_t given;                 /* the confirm LSN of the newest position that was given away */
-    bool reopen; /* the half transaction is read with the options it began with: open anew after it
-                  */
-    int64_t beaten_at; /* clock_mono of the last heartbeat */
-    uint64_t left_out; /* digest of the tables that were last said not to be captured */
+    bool reopen;                    /* the log is read with the options and tables of before … */
+    uint64_t reopen_at; /* … up to here, and to the end of a transaction; then it is opened anew */
+    int64_t beaten_at;  /* clock_mono of the last heartbeat */
+    uint64_t left_out;  /* digest of the tables that were last said not to be captured */
 };
 
 /* The bytes of `at`, on loan until the next call. */

@@ -191,8 +191,6 @@ pg_stream_read(struct source_context *context, int64_t limit, bool *idle, struct
             if (take_next(context, bytes, size, err) != 0)
                 return -1;
             empty = 0;
-            if (state->reopen && !state->transaction.open && !state->half)
-                return 0;
             continue;
         }
         if (fill(stream, &empty, &more, err) != 0)

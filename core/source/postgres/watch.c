@@ -113,11 +113,20 @@ ask_what_is_due(struct source_context *context)
         ask(context, PG_ASK_CATALOG, buffer_cstring(&sql));
     } else if (now >= watch->end_at || (context->tick && !watch->goal)) {
         watch->end_at = now + END_EVERY;
-        ask(context, PG_ASK_END,
-            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
-            "ELSE pg_current_wal_insert_lsn() END AS lsn");
+        ask(context, PG_ASK_END, PG_END_OF_LOG);
     }
     buffer_release(&sql);
+}
+
+int
+pg_end_of_log(const PGresult *result, uint64_t *end, struct error *err)
+{
+    if (pg_lsn_parse(pg_text(result, 0, "lsn"), end) != 0)
+        return error_set(err, ERROR_CORRUPT, "the server's end of the log is no LSN");
+    /* Records never begin inside of a page's header, where the end may point. */
+    if (*end % PAGE <= PAGE_HEADER)
+        *end -= *end % PAGE;
+    return 0;
 }
 
 static int
@@ -125,11 +134,8 @@ take_end(struct source_context *context, const PGresult *result, struct error *e
 {
     struct pg_state *state = context->state;
     struct pg_watch *watch = &state->watch;
-    if (pg_lsn_parse(pg_text(result, 0, "lsn"), &watch->goal) != 0)
-        return error_set(err, ERROR_CORRUPT, "the server's end of the log is no LSN");
-    /* Records never begin inside of a page's header, where the end may point. */
-    if (watch->goal % PAGE <= PAGE_HEADER)
-        watch->goal -= watch->goal % PAGE;
+    if (pg_end_of_log(result, &watch->goal, err) != 0)
+        return -1;
     watch->goal_at = watch->asked_at;
     /* Where it has nothing to send it says how far it has read only when it is asked. */
     return pg_stream_status(&state->stream, true, err);

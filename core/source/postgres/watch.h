@@ -6,6 +6,14 @@
 
 #include "source/postgres/catalog.h"
 
+/* The end of what is visible in the log; on a standby, of what it has. */
+#define PG_END_OF_LOG                                                                              \
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "                          \
+    "ELSE pg_current_wal_insert_lsn() END AS lsn"
+
+/* The answer: all that was visible stands before it. */
+int pg_end_of_log(const PGresult *result, uint64_t *end, struct error *err) must_check;
+
 enum pg_question { PG_ASK_NOTHING, PG_ASK_CATALOG, PG_ASK_END };
 
 struct pg_watch {
