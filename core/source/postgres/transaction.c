@@ -403,7 +403,7 @@ take_message(struct source_context *context, struct pg_item *item, struct slice 
     if (is_due(context, &due, err) != 0)
         return -1;
     bool meta = take_meta(context, logical);
-    if (due && !meta && slice_is(logical->prefix, PG_DDL_PREFIX)) {
+    if (due && !meta && pg_statement_is(logical->prefix)) {
         if (pg_statement_take(context, item, err) != 0)
             return -1;
     } else if (due && !meta && options->messages) {
