@@ -1,4 +1,6 @@
 #include "source/postgres/relation.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "event/ddl.h"
 #include "source/postgres/state.h"
@@ -160,23 +162,55 @@ key_fits(const struct pgoutput_relation *message, const struct pg_table *table, 
     return true;
 }
 
-/* The order of a key of several columns as it was when rows were last seen: of a table that is gone
- * the catalog knows nothing. */
+/* The key as it was when rows were last seen; of a table that is gone the catalog knows nothing.
+ * `exact`: it must be the columns that are marked. */
 static bool
-known_key(struct source_context *context, const struct pgoutput_relation *message, uint16_t *key)
+known_key(struct source_context *context, const struct pgoutput_relation *message, bool exact,
+          uint16_t *key)
 {
     struct pg_state *state = context->state;
     const struct pg_known *known = pg_tail_find(&state->tail, message->oid);
     struct error ignored = {0};
     const struct schema *s =
         known && known->schema ? schema_get(context->plan->schemas, known->schema, &ignored) : NULL;
+    unsigned found = 0;
     for (unsigned i = 0; i < message->count && s; i++) {
         int at = schema_column(s, message->columns[i].name);
         key[i] = at < 0 ? 0 : s->columns[at].key;
-        if (message->columns[i].key != (key[i] != 0))
+        found += key[i] != 0;
+        if (exact && message->columns[i].key != (key[i] != 0))
             return false;
     }
-    return s != NULL;
+    return s && found == s->key_count;
+}
+
+/* The primary key of a table that the list of tables leaves out by now. */
+static int
+ask_key(struct source_context *context, const struct pgoutput_relation *message, uint16_t *key,
+        struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_session *session;
+    char sql[512];
+    if (catalog_session(state, &session, err) != 0)
+        return -1;
+    snprintf(sql, sizeof sql,
+             "SELECT a.attname FROM pg_catalog.pg_index i"
+             " CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)"
+             " JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+             " WHERE i.indrelid = %" PRIu32 " AND i.indisprimary AND k.place <= i.indnkeyatts"
+             " ORDER BY k.place",
+             message->oid);
+    PGresult *rows = pg_query(session, "read a table's key", sql, err);
+    if (!rows)
+        return -1;
+    bool all = true;
+    for (int row = 0; row < PQntuples(rows); row++)
+        all = all && sent_column(message, slice_of(pg_text(rows, row, "attname"))) >= 0;
+    for (int row = 0; all && row < PQntuples(rows); row++)
+        key[sent_column(message, slice_of(pg_text(rows, row, "attname")))] = (uint16_t)(row + 1);
+    PQclear(rows);
+    return 0;
 }
 
 /* The place of each sent column in the key, 1-based; 0: not in it. Identity FULL marks every column
@@ -200,8 +234,12 @@ find_key(struct source_context *context, const struct pgoutput_relation *message
             key[sent_column(message, table->key[i])] = (uint16_t)(i + 1);
         return 0;
     }
-    if (exact && !table && marked > 1 && known_key(context, message, key))
+    if (!table && (!exact || marked > 1) && known_key(context, message, exact, key))
         return 0;
+    if (!table && !exact) {
+        memset(key, 0, message->count * sizeof *key);
+        return ask_key(context, message, key, err);
+    }
     marked = 0;
     for (unsigned i = 0; exact && i < message->count; i++)
         key[i] = message->columns[i].key ? (uint16_t)++marked : 0;
