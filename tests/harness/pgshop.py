@@ -126,6 +126,8 @@ class Shop:
 
     def start(self, fault=None, wait=True, settings=None, **options):
         self.configure(settings, **options)
+        if self.workspace.running():
+            raise Failed("it runs already")
         self.workspace.start(fault=fault, wait=wait)
 
     def restart(self, kill=False, **options):

@@ -153,7 +153,7 @@ def cut(shop, passage=12000, **options):
     shop.sql("CREATE TABLE a(id int PRIMARY KEY, v text)", "CREATE TABLE b(id int PRIMARY KEY)", "CREATE TABLE c(id int PRIMARY KEY)",
              "CREATE PUBLICATION theirs FOR TABLE a, b WITH (publish_via_partition_root)",
              "CREATE PUBLICATION wider FOR ALL TABLES WITH (publish_via_partition_root)")
-    shop.start(fault="source.mid_batch:%d" % passage, **options)
+    shop.start(fault="source.mid_batch:%d:late" % passage, **options)
     shop.sql("INSERT INTO a VALUES(0)")
     shop.wait_for(len)
     shop.sql(PAIRS)
@@ -186,7 +186,7 @@ def cut_twice(shop):
     """Killed again while what was journalled is read again, and behind it."""
     cut(shop, passage=6000)
     for passage in (3000, 7000):
-        shop.start(fault="source.mid_batch:%d" % passage, wait=False)
+        shop.start(fault="source.mid_batch:%d:late" % passage, wait=False)
         shop.check("killed again", shop.workspace.wait_end(20), True)
     after_cut(shop)
 
@@ -203,7 +203,6 @@ def cut_back(shop):
     """From somebody else's publication to our own, which is younger than the place where the log goes
     on: read with theirs to the present, then with ours."""
     cut(shop, publication="wider", tables=["a", "b"])
-    shop.start(publication=None)
     after_cut(shop, publication=None)
     shop.sql("INSERT INTO b VALUES(-2)")
     shop.wait_line('insert b {"id":-2}')
@@ -241,5 +240,26 @@ def cut_fewer_tables(shop):
     shop.check("rows after it", rows(events)[-2:], [("a", -1), ("a", -3)])
 
 
+def cut_full(shop):
+    """Tables with identity FULL that the new list leaves out: the transaction's rows have their keys all the same."""
+    shop.sql("CREATE TABLE a(id int PRIMARY KEY, v text)", "CREATE TABLE seen(x text, id int PRIMARY KEY)",
+             "CREATE TABLE unseen(b int, a int, PRIMARY KEY(a, b))", "CREATE TABLE gone(b int, a int, PRIMARY KEY(a, b))",
+             "ALTER TABLE seen REPLICA IDENTITY FULL", "ALTER TABLE unseen REPLICA IDENTITY FULL", "ALTER TABLE gone REPLICA IDENTITY FULL")
+    shop.start(fault="source.mid_batch:12000:late", tables=["a", "seen", "unseen", "gone"])
+    shop.sql("INSERT INTO seen VALUES('x', 1)", "INSERT INTO gone VALUES(1, 1)",
+             "INSERT INTO a SELECT i, repeat('x', 400) FROM generate_series(1, 20000) i; INSERT INTO seen VALUES('x', 2);"
+             " INSERT INTO unseen VALUES(2, 1); INSERT INTO gone VALUES(2, 1); DELETE FROM seen WHERE id = 1")
+    if not shop.workspace.wait_end(20) or len(shop.events()) < 3:
+        raise Failed("not killed in the middle: %d events" % len(shop.events()))
+    shop.sql("DROP TABLE gone")
+    shop.start(tables=["a"])
+    shop.sql("INSERT INTO a VALUES(-1)")
+    events = shop.wait_for(lambda events: (events[-1]["new"] or {}).get("id") == -1, seconds=30)
+    shop.check("keys", [(e["table"], list((e["key"] or {}).items())) for e in events[20002:]],
+               [("seen", [("id", 2)]), ("unseen", [("a", 1), ("b", 2)]), ("gone", [("a", 1), ("b", 2)]), ("seen", [("id", 1)]),
+                ("a", [("id", -1)])])
+    shop.check_sound(events)
+
+
 run_cases([large, truncates, savepoints, messages, no_messages, meta, named_publication, cut_same, cut_twice, cut_publication, cut_back,
-           cut_messages, cut_more_tables, cut_fewer_tables])
+           cut_messages, cut_more_tables, cut_fewer_tables, cut_full])
