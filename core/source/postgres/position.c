@@ -203,6 +203,7 @@ pg_tail_write(const struct pg_tail *tail, struct buffer *out)
     buffer_lenslice(out, slice_of(tail->slot));
     buffer_lenslice(out, slice_of(tail->publications));
     buffer_byte(out, tail->messages);
+    buffer_u64(out, tail->floor);
     buffer_varint(out, tail->count);
     for (size_t i = 0; i < tail->count; i++) {
         const struct pg_known *known = &tail->known[i];
@@ -267,6 +268,7 @@ pg_tail_read(struct slice bytes, struct pg_tail *out)
     scan_text(&s, read.publications, sizeof(read.publications));
     messages = scan_byte(&s);
     read.messages = messages;
+    read.floor = scan_u64(&s);
     scan_known(&s, &read);
     if (s.failed || s.at != s.end || messages > 1) {
         pg_tail_release(&read);

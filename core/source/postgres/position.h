@@ -26,8 +26,9 @@ struct pg_place {
 
 struct pg_position {
     struct pg_place place;
-    uint32_t xid;     /* of the unfinished transaction */
-    uint64_t hash;    /* of its row messages so far; see pg_position_hash */
+    uint32_t xid;  /* of the transaction at `place` */
+    uint64_t hash; /* unfinished: of its row messages so far, see pg_position_hash; whole: the time
+                      of its commit, µs, so that it can be recognised */
     uint64_t confirm; /* end of the last whole transaction, or of the last idle keepalive */
     uint32_t extra;   /* events of ours since `place` that are not in the log: ddl, gap */
     uint64_t system;  /* the server's system identifier */
@@ -67,6 +68,8 @@ struct pg_tail {
     char slot[64];
     char publications[192]; /* as START_REPLICATION takes them: quoted, joined by commas */
     bool messages;
+    uint64_t
+        floor; /* below it the log is never asked for: it was read through other publications */
     struct pg_known *known; /* owned, sorted by oid */
     size_t count, room;
 };

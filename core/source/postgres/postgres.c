@@ -138,16 +138,16 @@ name_options(const struct source_context *context, struct pg_tail *tail)
 /* The first time, or after history was given up: where the slot begins is journalled at once, so
  * that from here on continuity can be proved. */
 static int
-begin(struct source_context *context, const struct pg_server *server, struct error *err)
+begin(struct source_context *context, const struct pg_server *server, uint64_t *start,
+      struct error *err)
 {
     struct pg_state *state = context->state;
     const struct pg_options *options = context->plan->options;
     const struct pg_tables *tables = &state->watch.tables;
-    uint64_t start;
     if (prepare(context, err) != 0 ||
-        pg_slot_begin(&state->stream.session, state->slot, !options->slot, &start, err) != 0)
+        pg_slot_begin(&state->stream.session, state->slot, !options->slot, start, err) != 0)
         return -1;
-    state->at = (struct pg_position){.confirm = start,
+    state->at = (struct pg_position){.confirm = *start,
                                      .extra = 1, /* 0-g1 is the gap that may come first */
                                      .system = server->system,
                                      .timeline = server->timeline};
@@ -239,8 +239,30 @@ prove(struct source_context *context, const struct pg_server *server, struct err
     return pg_publication_prove(&state->stream.session, state->tail.publications, err);
 }
 
+/* From where the log is asked for. A slot that is older than what was read, as after a crash of the
+ * server, is read from its own place: what was read must come again, and nothing else. With a
+ * transaction half read that one is the proof. */
 static int
-resume(struct source_context *context, const struct pg_server *server, struct error *err)
+choose_start(struct source_context *context, uint64_t *start, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *at = &state->at;
+    struct pg_slot slot;
+    *start = at->confirm;
+    if (state->half)
+        return 0;
+    if (pg_slot_read(&state->stream.session, state->slot, &slot, err) != 0)
+        return -1;
+    *start = slot.confirmed > state->tail.floor ? slot.confirmed : state->tail.floor;
+    state->proving = *start < at->confirm;
+    state->expecting =
+        state->proving && at->place.stage == PG_STAGE_WHOLE && at->place.lsn >= *start;
+    return 0;
+}
+
+static int
+resume(struct source_context *context, const struct pg_server *server, uint64_t *start,
+       struct error *err)
 {
     struct pg_state *state = context->state;
     if (prove(context, server, err) != 0 || prepare(context, err) != 0)
@@ -250,7 +272,7 @@ resume(struct source_context *context, const struct pg_server *server, struct er
     if (keep_options(context, err) != 0)
         return -1;
     pg_state_attach(context);
-    return 0;
+    return choose_start(context, start, err);
 }
 
 static void
@@ -281,19 +303,20 @@ driver_open(struct source_context *context, struct error *err)
     struct pg_state *state = context->state;
     struct pg_session *session = &state->stream.session;
     struct pg_server server;
+    uint64_t start;
     init_state(context);
     if (pg_session_open(session, context->plan, context, PG_REPLICATION, err) != 0 ||
         pg_server_identify(session, &server, err) != 0)
         return -1;
     bool fresh = context->position->size == 0;
-    if ((fresh ? begin(context, &server, err) : resume(context, &server, err)) != 0)
+    if ((fresh ? begin(context, &server, &start, err) : resume(context, &server, &start, err)) != 0)
         return -1;
     state->resume = state->at;
-    state->stream.confirmed = state->stream.told = state->at.confirm;
+    state->stream.confirmed = state->stream.told = start;
     state->stream.end = state->given = state->at.confirm;
     state->beaten_at = clock_mono();
     return pg_stream_start(&state->stream, state->slot, state->tail.publications,
-                           state->tail.messages, state->at.confirm, err);
+                           state->tail.messages, start, err);
 }
 
 static void
@@ -320,7 +343,7 @@ driver_close(struct source_context *context)
 static bool
 between_transactions(const struct pg_state *state)
 {
-    return !state->transaction.open && !state->half;
+    return !state->transaction.open && !state->half && !state->proving;
 }
 
 /* How far the log is read, with nothing of it left to emit. */
@@ -371,7 +394,7 @@ change_options(struct source_context *context)
 {
     struct pg_state *state = context->state;
     name_options(context, &state->tail);
-    state->at.confirm = read_up_to(state);
+    state->at.confirm = state->tail.floor = read_up_to(state);
     pg_state_attach(context);
     source_advance(context, pg_state_mark(state));
     return SOURCE_REOPEN;

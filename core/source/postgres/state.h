@@ -19,6 +19,8 @@ struct pg_state {
 
     struct pg_position resume; /* where reading began: what is below it was journalled */
     bool half;                 /* … it is inside of a transaction that has not come yet */
+    bool proving;              /* the slot is older: what comes up to resume.confirm is known … */
+    bool expecting;            /* … and the transaction of resume.place is among it */
     struct pg_position at;     /* after the newest event that was emitted */
     struct pg_tail tail;
     struct buffer mark, tail_bytes; /* scratch: both as bytes */

@@ -134,7 +134,7 @@ take_frame(struct source_context *context, char *bytes, size_t size, struct erro
         stream->end = frame.end;
     if (frame.reply)
         stream->asked_end = frame.end;
-    return 0;
+    return pg_transaction_reach(context, frame.end, err);
 }
 
 /* Takes what the socket has. TLS may keep the rest of a record back, which poll would not show. */

@@ -197,6 +197,59 @@ pg_transaction_hold(struct source_context *context, struct pg_item *item, struct
 }
 
 static int
+lost_proof(const struct source_context *context, const char *what, uint64_t lsn, struct error *err)
+{
+    const struct pg_state *state = context->state;
+    char at[PG_LSN_TEXT], end[PG_LSN_TEXT];
+    return error_set(
+        err, ERROR_LOST,
+        "the log up to %s is not the one that was read: %s %s; the server was restored "
+        "from a backup",
+        pg_lsn_format(state->resume.confirm, end), what, pg_lsn_format(lsn, at));
+}
+
+/* All that was read came again, and nothing else did. */
+static void
+proved(struct pg_state *state)
+{
+    state->proving = false;
+    state->stream.confirmed = state->resume.confirm;
+}
+
+/* The slot is older than what was read, as after a crash of the server, or as in a backup that was
+ * restored: only the log itself can tell which. */
+static int
+prove_begin(struct source_context *context, const struct pgoutput_begin *begin, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *resume = &state->resume;
+    uint64_t lsn = begin->commit_lsn;
+    bool same = begin->xid == resume->xid && (uint64_t)begin->time == resume->hash;
+    if (state->expecting && lsn == resume->place.lsn && same)
+        state->expecting = false;
+    if (state->expecting && lsn >= resume->place.lsn)
+        return lost_proof(context, "gone is the transaction at", resume->place.lsn, err);
+    if (lsn > resume->place.lsn && lsn < resume->confirm)
+        return lost_proof(context, "new is a transaction at", lsn, err);
+    if (lsn >= resume->confirm)
+        proved(state);
+    return 0;
+}
+
+int
+pg_transaction_reach(struct source_context *context, uint64_t end, struct error *err)
+{
+    struct pg_state *state = context->state;
+    if (!state->proving || state->transaction.open)
+        return 0;
+    if (state->expecting && end > state->resume.place.lsn)
+        return lost_proof(context, "gone is the transaction at", state->resume.place.lsn, err);
+    if (end >= state->resume.confirm)
+        proved(state);
+    return 0;
+}
+
+static int
 take_begin(struct source_context *context, struct pg_item *item, struct slice message,
            struct error *err)
 {
@@ -207,6 +260,8 @@ take_begin(struct source_context *context, struct pg_item *item, struct slice me
     const struct pg_place *resume = &state->resume.place;
     if (tx->open)
         return error_set(err, ERROR_CORRUPT, "a transaction begins inside of another one");
+    if (state->proving && prove_begin(context, begin, err) != 0)
+        return -1;
     tx->next = (struct pg_place){.lsn = begin->commit_lsn, .stage = PG_STAGE_OPEN};
     tx->open = true;
     tx->xid = begin->xid;
@@ -244,8 +299,8 @@ take_commit(struct source_context *context, struct pg_item *item, struct slice m
     state->half = false;
     if (!tx->whole) {
         state->at.place = (struct pg_place){.lsn = commit->commit_lsn, .stage = PG_STAGE_WHOLE};
-        state->at.xid = 0;
-        state->at.hash = 0;
+        state->at.xid = tx->xid;
+        state->at.hash = (uint64_t)tx->time;
         state->at.extra = 0;
     }
     if (commit->end_lsn > state->at.confirm)

@@ -261,6 +261,14 @@ tell_captured(struct source_context *context, const struct pg_table *table, stru
 }
 
 static int
+announce_gap(struct source_context *context, const struct schema *schema, struct slice gap,
+             struct error *err)
+{
+    struct event e = {.op = EVENT_GAP, .schema = schema, .gap = gap};
+    return pg_transaction_announce(context, &e, err);
+}
+
+static int
 tell_partitions(struct source_context *context, const struct pg_table *table,
                 struct pg_known *known, struct error *err)
 {
@@ -276,13 +284,34 @@ tell_partitions(struct source_context *context, const struct pg_table *table,
     ddl_print(schema, schema, "partitions", (struct slice){"", 0}, &json);
     struct event e = {.op = EVENT_DDL, .schema = schema, .ddl = buffer_view(&json)};
     int result = pg_transaction_announce(context, &e, err);
-    e.op = EVENT_GAP;
-    e.ddl = (struct slice){"", 0};
-    e.gap =
-        slice_literal("{\"reason\":\"the list of partitions changed: rows that were attached or "
-                      "detached with a partition are not in the log\"}");
     buffer_release(&json);
-    return result == 0 ? pg_transaction_announce(context, &e, err) : -1;
+    if (result != 0)
+        return -1;
+    return announce_gap(
+        context, schema,
+        slice_literal("{\"reason\":\"the list of partitions changed: rows that were attached or "
+                      "detached with a partition are not in the log\"}"),
+        err);
+}
+
+/* Somebody took it out: should it come back, that is told as of a new table. */
+static int
+tell_taken_out(struct source_context *context, const struct pg_table *table, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct schema *schema;
+    if (present_schema(context, table, &schema, err) != 0)
+        return -1;
+    pg_tail_remove(&state->tail, table->oid);
+    pg_state_attach(context);
+    if (!schema)
+        return 0;
+    return announce_gap(
+        context, schema,
+        slice_literal(
+            "{\"reason\":\"the table was taken out of the publication: its changes are not "
+            "in the log until it is back\"}"),
+        err);
 }
 
 static int
@@ -291,7 +320,7 @@ tell_table(struct source_context *context, const struct pg_table *table, struct 
     struct pg_state *state = context->state;
     struct pg_known *known = pg_tail_find(&state->tail, table->oid);
     if (!table->in_publication)
-        return 0;
+        return known ? tell_taken_out(context, table, err) : 0;
     if (!known)
         return tell_captured(context, table, err);
     if (known->partitions == 0 && table->partitions != 0) { /* the stream told of it first */

@@ -385,7 +385,7 @@ session_open(struct session *s, const char *position, size_t size)
         assert_int_equal(pg_tail_read(tail, &s->state.tail), 0);
         s->state.half = s->state.at.place.stage == PG_STAGE_OPEN;
     }
-    for (unsigned i = 0; !size && i < TABLES; i++)
+    for (unsigned i = 0; !size && i < TABLES - 1; i++)
         pg_tail_add(&s->state.tail, 100 + i);
     s->state.resume = s->state.at;
     pg_state_attach(&s->context);
