@@ -217,5 +217,21 @@ def two_sources(shop):
     shop.check("quiet", other.events()[1]["new"], {"id": 2})
 
 
-run_cases([later, renamed, made_again, two_sources, busy_newcomer, by_list, by_rules, other_list, dropped_while_stopped, odd_names,
-           odd_source], at_once=5)
+def taken_out(shop):
+    """Somebody takes a table out of our publication: Tidegate puts it back, and says what is missing."""
+    shop.sql("CREATE TABLE a(id int PRIMARY KEY)", "CREATE TABLE b(id int PRIMARY KEY)")
+    shop.start()
+    shop.sql("INSERT INTO a VALUES(1)", "INSERT INTO b VALUES(1)")
+    shop.wait_line('insert b {"id":1}')
+    shop.sql('ALTER PUBLICATION "%s" DROP TABLE b' % shop.sql("SELECT pubname FROM pg_publication WHERE pubname NOT LIKE '%keyless'")[0][0])
+    shop.sql("INSERT INTO b VALUES(2)", "INSERT INTO a VALUES(2)")
+    shop.wait_line("gap b", seconds=20)
+    shop.wait_line("ddl b create added id", seconds=20)
+    shop.sql("INSERT INTO b VALUES(3)")
+    shop.wait_line('insert b {"id":3}')
+    shop.check("events", [line(e) for e in shop.events()],
+               ['insert a {"id":1}', 'insert b {"id":1}', 'insert a {"id":2}', "gap b", "ddl b create added id", 'insert b {"id":3}'])
+
+
+run_cases([later, taken_out, renamed, made_again, two_sources, busy_newcomer, by_list, by_rules, other_list, dropped_while_stopped, odd_names,
+           odd_source], at_once=4)
