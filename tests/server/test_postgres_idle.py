@@ -228,4 +228,4 @@ def old_transaction(shop):
     shop.expect(*inserts(1, 100))
 
 
-run_cases([watermark, paused, sparing, shuts_down, comes_back, heartbeat, long_silence, not_too_early, old_transaction], at_once=6)
+run_cases([watermark, paused, sparing, shuts_down, comes_back, heartbeat, long_silence, not_too_early, old_transaction], at_once=5)
