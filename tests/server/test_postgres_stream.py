@@ -193,7 +193,7 @@ def cut_twice(shop):
 
 def cut_publication(shop):
     """From our own publications to somebody else's: from the transaction's end on."""
-    cut(shop)
+    cut(shop, tables=["a", "b"])
     after_cut(shop, publication="theirs")
     shop.sql("INSERT INTO b VALUES(-2)")
     shop.wait_line('insert b {"id":-2}')
