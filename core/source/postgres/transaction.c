@@ -296,7 +296,7 @@ take_commit(struct source_context *context, struct pg_item *item, struct slice m
     if (tx->partial)
         return lost_half(context, "it is shorter now", err);
     tx->open = false;
-    state->half = false;
+    state->half = state->half && commit->commit_lsn < state->resume.place.lsn;
     if (!tx->whole) {
         state->at.place = (struct pg_place){.lsn = commit->commit_lsn, .stage = PG_STAGE_WHOLE};
         state->at.xid = tx->xid;
