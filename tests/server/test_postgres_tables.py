@@ -233,5 +233,26 @@ def taken_out(shop):
                ['insert a {"id":1}', 'insert b {"id":1}', 'insert a {"id":2}', "gap b", "ddl b create added id", 'insert b {"id":3}'])
 
 
-run_cases([later, taken_out, renamed, made_again, two_sources, busy_newcomer, by_list, by_rules, other_list, dropped_while_stopped, odd_names,
+def inherited(shop):
+    """A table that inherits is a table of its own: its keyless rows can be changed, and it comes only if wanted."""
+    shop.sql("CREATE TABLE parent(id int PRIMARY KEY, v int)", "CREATE TABLE keyless(w int) INHERITS(parent)",
+             "CREATE TABLE keyed(x int, PRIMARY KEY(id)) INHERITS(parent)")
+    shop.start(exclude=["hidden"])
+    shop.sql("CREATE TABLE hidden() INHERITS(parent)", "INSERT INTO parent VALUES(1, 1)", "INSERT INTO keyless VALUES(2, 2, 2)",
+             "INSERT INTO keyed VALUES(3, 3, 3)", "INSERT INTO hidden VALUES(4, 4)", "UPDATE parent SET v = 5", "DELETE FROM parent WHERE id < 3",
+             "TRUNCATE ONLY parent", "TRUNCATE parent", "INSERT INTO parent VALUES(9, 9)")
+    want = ['insert parent {"id":1,"v":1}', 'insert keyless {"id":2,"v":2,"w":2}', 'insert keyed {"id":3,"v":3,"x":3}',
+            'update parent {"id":1,"v":5}', 'update keyed {"id":3,"v":5,"x":3}', 'delete parent old {"id":1}', 'truncate parent',
+            'truncate parent', 'truncate keyless', 'truncate keyed', 'insert parent {"id":9,"v":9}']
+    events = shop.wait_line(want[-1])
+    shop.check("events", [line(e) for e in events], want)
+    shop.check_sound(events)
+    shop.sql("CREATE TABLE late(id int PRIMARY KEY)", "CREATE TABLE later() INHERITS(late)")
+    shop.wait_for(lambda events: len(events) == len(want) + 2)
+    shop.sql("INSERT INTO later VALUES(1)", "UPDATE late SET id = 2", "INSERT INTO late VALUES(3)")
+    events = shop.wait_line('insert late {"id":3}')
+    shop.check("later ones", [line(e) for e in events[-2:]], ['insert later {"id":1}', 'insert late {"id":3}'])
+
+
+run_cases([inherited, later, taken_out, renamed, made_again, two_sources, busy_newcomer, by_list, by_rules, other_list, dropped_while_stopped, odd_names,
            odd_source], at_once=4)
