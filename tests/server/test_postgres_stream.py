@@ -240,6 +240,30 @@ def cut_fewer_tables(shop):
     shop.check("rows after it", rows(events)[-2:], [("a", -1), ("a", -3)])
 
 
+def cut_among_messages(shop):
+    """Messages outside of transactions that were written while the large one was open came before it, once."""
+    shop.sql("CREATE TABLE a(id int PRIMARY KEY, v text)")
+    shop.start(fault="source.mid_batch:12000:late")
+    with shop.db() as db:
+        db.execute("BEGIN; INSERT INTO a SELECT i, repeat('x', 400) FROM generate_series(1, 10000) i")
+        db.execute("SELECT pg_logical_emit_message(false, 'app', 'one'), pg_logical_emit_message(true, 'app', 'inside')")
+        shop.sql("SELECT pg_logical_emit_message(false, 'app', 'two')")
+        shop.wait_line('message app "two"')
+        db.execute("INSERT INTO a SELECT i, repeat('x', 400) FROM generate_series(10001, 20000) i")
+        shop.sql("SELECT pg_logical_emit_message(false, 'app', 'three')")
+        db.execute("COMMIT")
+    shop.sql("SELECT pg_logical_emit_message(false, 'app', 'four')")
+    if not shop.workspace.wait_end(20) or len(shop.events()) < 4:
+        raise Failed("not killed in the middle: %d events" % len(shop.events()))
+    shop.start(messages=True)
+    shop.sql("SELECT pg_logical_emit_message(false, 'app', 'five')")
+    events = shop.wait_line('message app "five"', seconds=30)
+    shop.check("events", [e["new"]["id"] if e["op"] == "insert" else line(e) for e in events],
+               ['message app "one"', 'message app "two"', 'message app "three"'] + list(range(1, 10001)) + ['message app "inside"']
+               + list(range(10001, 20001)) + ['message app "four"', 'message app "five"'])
+    shop.check_sound(events)
+
+
 def cut_full(shop):
     """Tables with identity FULL that the new list leaves out: the transaction's rows have their keys all the same."""
     shop.sql("CREATE TABLE a(id int PRIMARY KEY, v text)", "CREATE TABLE seen(x text, id int PRIMARY KEY)",
@@ -262,4 +286,4 @@ def cut_full(shop):
 
 
 run_cases([large, truncates, savepoints, messages, no_messages, meta, named_publication, cut_same, cut_twice, cut_publication, cut_back,
-           cut_messages, cut_more_tables, cut_fewer_tables, cut_full])
+           cut_messages, cut_more_tables, cut_fewer_tables, cut_full, cut_among_messages])

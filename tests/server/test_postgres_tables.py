@@ -254,5 +254,29 @@ def inherited(shop):
     shop.check("later ones", [line(e) for e in events[-2:]], ['insert later {"id":1}', 'insert late {"id":3}'])
 
 
-run_cases([inherited, later, taken_out, renamed, made_again, two_sources, busy_newcomer, by_list, by_rules, other_list, dropped_while_stopped, odd_names,
+def killed_while_told(shop):
+    """Tables that appeared while nobody looked are told of once each, whatever is killed meanwhile."""
+    shop.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    shop.start()
+    shop.sql("INSERT INTO t VALUES(1)")
+    shop.expect('insert t {"id":1}')
+    want = []
+    for at, point in enumerate(("source.mid_batch:1", "source.mid_batch:2:late", "source.before_give:1", "journal.before_sync:1",
+                                "journal.after_sync:1", "source.before_confirm:1")):
+        shop.workspace.stop()
+        names = ["n%d%s" % (at, c) for c in "abc"]
+        shop.sql(*["CREATE TABLE %s(id int PRIMARY KEY)" % n for n in names])
+        shop.start(fault=point, wait=False)
+        shop.check("killed at " + point, shop.workspace.wait_end(10), True)
+        shop.start()
+        want += ["ddl %s create added id" % n for n in names]
+        shop.sql("INSERT INTO t VALUES(%d)" % -at)
+        shop.sql(*["INSERT INTO %s VALUES(%d)" % (n, at) for n in names])
+        events = shop.wait_line('insert %s {"id":%d}' % (names[-1], at))
+        shop.check("told of", sorted(line(e) for e in events if e["op"] == "ddl"), want)
+        shop.check("rows", sum(e["op"] == "insert" for e in events), 1 + 4 * (at + 1))
+        shop.check_sound(events)
+
+
+run_cases([inherited, killed_while_told, later, taken_out, renamed, made_again, two_sources, busy_newcomer, by_list, by_rules, other_list, dropped_while_stopped, odd_names,
            odd_source], at_once=4)
