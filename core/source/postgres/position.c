@@ -220,7 +220,7 @@ scan_text(struct scan *s, char *out, size_t room)
 {
     struct slice text = scan_lenslice(s);
     if (text.size >= room || (text.size && memchr(text.data, '\0', text.size))) {
-        s->failed = true;
+        scan_fail(s);
         return;
     }
     memcpy(out, text.data, text.size);
@@ -240,7 +240,7 @@ scan_known(struct scan *s, struct pg_tail *out)
 {
     uint64_t count = scan_varint(s);
     if (s->failed || count > (size_t)(s->end - s->at) / KNOWN_BYTES_MIN) {
-        s->failed = true;
+        scan_fail(s);
         return;
     }
     out->room = (size_t)count;

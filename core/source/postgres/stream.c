@@ -10,6 +10,7 @@
 #define LOOK_EVERY   64                  /* messages between looks at the clock */
 #define LARGE        64                  /* a transaction of more items comes in bulk … */
 #define GATHER       200 /* … and is read in larger pieces after a pause of so many µs */
+#define BEHIND       (CLOCK_SECOND / 10)
 #define READ_WAIT    (CLOCK_SECOND / 100)
 #define STALL        (CLOCK_SECOND / 5) /* in mid-transaction: the server has come to a halt */
 
@@ -147,19 +148,30 @@ fill(struct pg_stream *stream, unsigned *empty, bool *more, struct error *err)
     return 0;
 }
 
+/* Reading history: what is read was committed a while ago, and nobody waits for it. */
+static bool
+is_behind(const struct pg_transaction *tx)
+{
+    return tx->begins > 0 && tx->time < clock_now() - BEHIND;
+}
+
 /* The rest of a transaction is on its way: nothing of it is worth handing over before. The server
  * sends each row by itself, so in bulk it costs less to let some gather. False: it has stalled. */
 static bool
 rest_comes(const struct pg_state *state, int64_t *stalled_at)
 {
+    const struct pg_transaction *tx = &state->transaction;
+    struct pollfd fd = {.fd = PQsocket(state->stream.session.conn), .events = POLLIN};
     int64_t now = clock_mono();
-    if (!state->transaction.open)
+    bool behind = is_behind(tx);
+    if (!tx->open && !behind)
         return false;
+    if (behind || tx->ordinal > LARGE)
+        usleep(GATHER);
+    if (!tx->open)
+        return poll(&fd, 1, 0) > 0;
     if (*stalled_at == 0)
         *stalled_at = now + STALL;
-    if (state->transaction.ordinal > LARGE)
-        usleep(GATHER);
-    struct pollfd fd = {.fd = PQsocket(state->stream.session.conn), .events = POLLIN};
     return poll(&fd, 1, (int)(READ_WAIT / 1000)) > 0 || now < *stalled_at;
 }
 
