@@ -189,12 +189,17 @@ def paused(shop):
 
 
 def long_silence(shop):
-    """A short wal_sender_timeout and nothing to read: the session stays."""
+    """A short wal_sender_timeout and nothing to read: the session stays; and a restart knows where it was."""
     with own_server(shop, wal_sender_timeout="1s") as own:
         own.start()
         pid = own.slot()["active_pid"]
         time.sleep(5)
         own.check("the same session", own.slot()["active_pid"], pid)
+        position = own.state()["position"]
+        own.server.stop()
+        own.restart(wait=False)
+        own.wait_state("connecting")
+        own.check("position after a restart", (own.state()["position"], position != ""), (position, True))
 
 
 def watermark(shop):
