@@ -108,18 +108,19 @@ prepare(struct source_context *context, struct error *err)
     struct pg_session *session = &state->stream.session;
     struct pg_tables *tables = &state->watch.tables;
     bool changed = false;
+    state->watch.announce = true;
     if (options->ddl == PG_DDL_TRIGGER && pg_ddl_trigger_sync(session, err) != 0)
         return -1;
-    if (pg_catalog_read(session, tables, err) != 0 ||
-        pg_publication_sync(session, tables, context->component, &changed, err) != 0)
+    if (pg_catalog_read(session, tables, err) != 0)
         return -1;
-    if (changed) {
-        pg_catalog_release(tables);
-        if (pg_catalog_read(session, tables, err) != 0)
-            return -1;
-    }
-    state->watch.announce = true;
-    return 0;
+    if (!pg_watch_may_sync(context))
+        return 0;
+    if (pg_publication_sync(session, tables, context->component, &changed, err) != 0)
+        return -1;
+    if (!changed)
+        return 0;
+    pg_catalog_release(tables);
+    return pg_catalog_read(session, tables, err);
 }
 
 static void
@@ -255,8 +256,10 @@ choose_start(struct source_context *context, uint64_t *start, struct error *err)
         return -1;
     *start = slot.confirmed > state->tail.floor ? slot.confirmed : state->tail.floor;
     state->proving = *start < at->confirm;
+    /* A transaction stands where its commit begins, a message where it ends. */
+    bool message = at->place.stage == PG_STAGE_MESSAGE;
     state->expecting =
-        state->proving && at->place.stage == PG_STAGE_WHOLE && at->place.lsn >= *start;
+        state->proving && (message ? at->place.lsn > *start : at->place.lsn >= *start);
     return 0;
 }
 

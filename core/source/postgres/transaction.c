@@ -417,6 +417,41 @@ message_event(struct source_context *context, const struct pgoutput_logical *log
     return e->schema ? 0 : -1;
 }
 
+static uint64_t
+message_hash(const struct pgoutput_logical *logical)
+{
+    return pg_position_hash(pg_position_hash(0, logical->prefix), logical->content);
+}
+
+/* The same proof as with transactions (prove_begin). */
+static int
+prove_message(struct source_context *context, const struct pgoutput_logical *logical,
+              struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *resume = &state->resume;
+    bool same = resume->place.stage == PG_STAGE_MESSAGE && resume->hash == message_hash(logical);
+    if (state->expecting && logical->lsn == resume->place.lsn && same)
+        state->expecting = false;
+    else if (logical->lsn > resume->place.lsn && logical->lsn < resume->confirm)
+        return lost_proof(context, "new is a message at", logical->lsn, err);
+    return pg_transaction_reach(context, logical->lsn, err);
+}
+
+static int
+emit_lone_message(struct source_context *context, struct pg_item *item, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_transaction *tx = &state->transaction;
+    if (message_event(context, &item->message.logical, &item->event, err) != 0)
+        return -1;
+    buffer_reset(&tx->text);
+    pg_place_print(&state->at.place, &tx->text);
+    item->event.position = buffer_view(&tx->text);
+    item->event.ts = clock_now();
+    return source_emit(context, &item->event, pg_state_mark(state), err);
+}
+
 /* A message outside of transactions has a place of its own, and waits for nothing. */
 static int
 take_lone_message(struct source_context *context, struct pg_item *item, struct error *err)
@@ -425,22 +460,17 @@ take_lone_message(struct source_context *context, struct pg_item *item, struct e
     const struct pgoutput_logical *logical = &item->message.logical;
     const struct pg_options *options = context->plan->options;
     struct pg_place place = {.lsn = logical->lsn, .stage = PG_STAGE_MESSAGE};
-    struct buffer text;
-    if (!options->messages || pg_place_compare(&place, &state->at.place) <= 0)
+    if (state->proving && prove_message(context, logical, err) != 0)
+        return -1;
+    if (pg_place_compare(&place, &state->at.place) <= 0)
         return 0;
     if (state->half)
         return lost_half(context, "it is not in the log any more", err);
-    if (message_event(context, logical, &item->event, err) != 0)
-        return -1;
     state->at.place = place;
+    state->at.xid = 0;
+    state->at.hash = message_hash(logical);
     state->at.extra = 0;
-    buffer_init(&text, 64);
-    pg_place_print(&place, &text);
-    item->event.position = buffer_view(&text);
-    item->event.ts = clock_now();
-    int result = source_emit(context, &item->event, pg_state_mark(state), err);
-    buffer_release(&text);
-    return result;
+    return options->messages ? emit_lone_message(context, item, err) : 0;
 }
 
 static int

@@ -6,6 +6,7 @@
 #include "source/postgres/state.h"
 
 #define CATALOG_EVERY (10 * CLOCK_SECOND)
+#define CATALOG_SOON  CLOCK_SECOND
 #define END_EVERY     (10 * CLOCK_SECOND) /* … while nothing happens */
 #define END_SOON      CLOCK_SECOND        /* … after events */
 #define PAGE          8192 /* of the server's log; a larger one is a multiple of it */
@@ -141,6 +142,40 @@ take_end(struct source_context *context, const PGresult *result, struct error *e
     return pg_stream_status(&state->stream, true, err);
 }
 
+/* Is what was told last, with the list of known tables behind it, in a durable block? */
+static bool
+is_told(const struct source_context *context)
+{
+    const struct pg_state *state = context->state;
+    struct pg_position ignored;
+    struct slice tail;
+    return pg_position_read(buffer_view(context->position), &ignored, &tail) == 0 &&
+           slice_equal(tail, buffer_view(&state->tail_bytes));
+}
+
+static bool
+any_missing(const struct pg_state *state)
+{
+    for (size_t i = 0; i < state->watch.tables.count; i++) {
+        const struct pg_table *table = &state->watch.tables.items[i];
+        if (!table->in_publication && pg_tail_find(&state->tail, table->oid))
+            return true;
+    }
+    return false;
+}
+
+bool
+pg_watch_may_sync(struct source_context *context)
+{
+    struct pg_state *state = context->state;
+    struct pg_watch *watch = &state->watch;
+    watch->missed = watch->missed && !is_told(context);
+    if (!watch->missed && !any_missing(state))
+        return true;
+    watch->catalog_at = clock_mono() + CATALOG_SOON;
+    return false;
+}
+
 static int
 take_tables(struct source_context *context, const PGresult *result, struct error *err)
 {
@@ -152,6 +187,8 @@ take_tables(struct source_context *context, const PGresult *result, struct error
     pg_catalog_release(&watch->tables);
     watch->tables = tables;
     watch->announce = true;
+    if (!pg_watch_may_sync(context))
+        return 0;
     if (pg_publication_sync(&watch->session, &watch->tables, context->component, &changed, err) !=
         0)
         return -1;
@@ -306,6 +343,7 @@ tell_taken_out(struct source_context *context, const struct pg_table *table, str
     pg_state_attach(context);
     if (!schema)
         return 0;
+    state->watch.missed = true;
     return announce_gap(
         context, schema,
         slice_literal(

@@ -26,6 +26,7 @@ struct pg_watch {
     int64_t goal_at;
     struct pg_tables tables; /* as they were last read */
     bool announce; /* they may differ from what is known: to be told between transactions */
+    bool missed;   /* that a table was taken out was told; not durable yet */
     bool complained;
 };
 
@@ -36,6 +37,9 @@ void pg_watch_release(struct pg_watch *watch);
 /* Asks what is due, takes answers that have come. Failures of this session are said once and tried
  * again later: the stream does not depend on it. */
 void pg_watch_work(struct source_context *context);
+/* May our publications be brought up to date? Not while a table that was captured is missing there:
+ * first the gap is told and durable, then it is put back. Else asked again soon. */
+bool pg_watch_may_sync(struct source_context *context);
 /* Tells between transactions what was found: tables that are captured from here on, gaps of changed
  * partition lists. */
 int pg_watch_announce(struct source_context *context, struct error *err) must_check;
