@@ -106,7 +106,7 @@ def busy_newcomer(shop):
 
 
 def renamed(shop):
-    """Under its new name from the rename on; to a name that is not wanted, no longer."""
+    """Under its new name from the rename on; to a name that is not wanted, no longer, which is a gap once it is back."""
     shop.sql("CREATE TABLE orders(id int PRIMARY KEY)", "CREATE SCHEMA s")
     shop.start(tables=["orders*", "s.*"])
     shop.sql("INSERT INTO orders VALUES(1)", "ALTER TABLE orders RENAME TO orders_old", "INSERT INTO orders_old VALUES(2)",
@@ -121,7 +121,7 @@ def renamed(shop):
     shop.sql("INSERT INTO orders VALUES(5)")
     events = shop.wait_line('insert orders {"id":5}')
     shop.check("rows", [line(e) for e in events if e["op"] != "ddl"],
-               ['insert orders {"id":1}', 'insert orders_old {"id":2}', 'insert s.orders_old {"id":3}', 'insert orders {"id":5}'])
+               ['insert orders {"id":1}', 'insert orders_old {"id":2}', 'insert s.orders_old {"id":3}', "gap orders", 'insert orders {"id":5}'])
     shop.check_sound(events)
 
 
