@@ -14,6 +14,7 @@
 
 struct pg_relation {
     uint32_t oid;
+    bool again;      /* it was described before in this session */
     bool wanted;     /* the source captures it */
     bool dirty;      /* the tail of the position does not know this form of it yet */
     uint16_t count;  /* columns as they are sent */

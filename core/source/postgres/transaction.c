@@ -240,7 +240,11 @@ int
 pg_transaction_reach(struct source_context *context, uint64_t end, struct error *err)
 {
     struct pg_state *state = context->state;
-    if (!state->proving || state->transaction.open)
+    if (state->transaction.open)
+        return 0;
+    if (state->half && end > state->resume.place.lsn)
+        return lost_half(context, "it is not in the log any more", err);
+    if (!state->proving)
         return 0;
     if (state->expecting && end > state->resume.place.lsn)
         return lost_proof(context, "gone is the transaction at", state->resume.place.lsn, err);
