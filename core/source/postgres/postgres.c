@@ -365,6 +365,7 @@ prove_watermark(struct source_context *context)
     if (watch->goal == 0 || read_up_to(state) < watch->goal)
         return;
     source_watermark(context, watch->goal_at);
+    pg_watch_forget(context);
     watch->goal = 0;
 }
 

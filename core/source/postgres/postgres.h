@@ -1,5 +1,5 @@
-/* PostgreSQL as a source: logical decoding by the server's own plugin pgoutput, over libpq. What the
- * server really does, and so what all of this rests on: design/sources.md §4.
+/* PostgreSQL as a source: logical decoding by the server's own plugin pgoutput, over libpq. What
+ * the server really does, and so what all of this rests on: design/sources.md §4.
  *
  *   connect, query, quote      a session with the server, through libpq's own options
  *   catalog, publication, slot what must exist before anything is read, and what proves continuity

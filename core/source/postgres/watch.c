@@ -1,4 +1,5 @@
 #include "source/postgres/watch.h"
+#include <inttypes.h>
 #include <poll.h>
 #include "base/json.h"
 #include "base/log.h"
@@ -186,6 +187,7 @@ take_tables(struct source_context *context, const PGresult *result, struct error
         return -1;
     pg_catalog_release(&watch->tables);
     watch->tables = tables;
+    watch->tables_at = watch->asked_at;
     watch->announce = true;
     if (!pg_watch_may_sync(context))
         return 0;
@@ -236,6 +238,60 @@ pg_watch_work(struct source_context *context)
         look_for_answer(context);
     else
         ask_what_is_due(context);
+}
+
+/* Those that are known and not listed any more, as a list for SQL; false: there is none. */
+static bool
+list_unlisted(const struct pg_state *state, struct buffer *sql)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < state->tail.count; i++) {
+        uint32_t oid = state->tail.known[i].oid;
+        if (!pg_catalog_find(&state->watch.tables, oid))
+            buffer_printf(sql, "%s%" PRIu32, count++ ? "," : "", oid);
+    }
+    return count > 0;
+}
+
+static int
+forget_gone(struct source_context *context, const char *oids, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_session *session;
+    struct buffer sql;
+    if (pg_watch_session(&state->watch, &session, err) != 0)
+        return -1;
+    buffer_init(&sql, 1 << 24);
+    buffer_printf(&sql,
+                  "SELECT k AS oid FROM pg_catalog.unnest('{%s}'::oid[]) AS k WHERE NOT EXISTS"
+                  " (SELECT FROM pg_catalog.pg_class c WHERE c.oid = k)",
+                  oids);
+    PGresult *rows = pg_query(session, "look for dropped tables", buffer_cstring(&sql), err);
+    buffer_release(&sql);
+    if (!rows)
+        return -1;
+    for (int row = 0; row < PQntuples(rows); row++)
+        pg_tail_remove(&state->tail, (uint32_t)pg_int(rows, row, "oid"));
+    if (PQntuples(rows))
+        pg_state_attach(context);
+    PQclear(rows);
+    return 0;
+}
+
+void
+pg_watch_forget(struct source_context *context)
+{
+    struct pg_state *state = context->state;
+    struct pg_watch *watch = &state->watch;
+    struct error why = {0};
+    struct buffer oids;
+    if (watch->tables_at == 0 || watch->goal_at <= watch->tables_at)
+        return;
+    watch->tables_at = 0;
+    buffer_init(&oids, 1 << 24);
+    if (list_unlisted(state, &oids) && forget_gone(context, buffer_cstring(&oids), &why) != 0)
+        failed(context, &why);
+    buffer_release(&oids);
 }
 
 int

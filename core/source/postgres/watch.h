@@ -25,8 +25,10 @@ struct pg_watch {
         goal; /* the end of the log at `goal_at`: read it, and the watermark is proved; 0: none */
     int64_t goal_at;
     struct pg_tables tables; /* as they were last read */
-    bool announce; /* they may differ from what is known: to be told between transactions */
-    bool missed;   /* that a table was taken out was told; not durable yet */
+    bool announce;     /* they may differ from what is known: to be told between transactions */
+    int64_t tables_at; /* clock_now of the look that they are from; 0: tables that are gone since
+                          are forgotten already */
+    bool missed;       /* that a table was taken out was told; not durable yet */
     bool complained;
 };
 
@@ -43,6 +45,9 @@ bool pg_watch_may_sync(struct source_context *context);
 /* Tells between transactions what was found: tables that are captured from here on, gaps of changed
  * partition lists. */
 int pg_watch_announce(struct source_context *context, struct error *err) must_check;
+/* The log is read past the time of the look: tables that were gone by then need not be remembered.
+ */
+void pg_watch_forget(struct source_context *context);
 /* Events were read: the end of the log is worth asking for soon. */
 void pg_watch_stir(struct pg_watch *watch);
 /* An ordinary session for questions in between, opened if need be. */

@@ -289,9 +289,10 @@ wrong_tails_are_refused(void **state)
         slice_literal("\1\x40" LONG64 "\0\0" FLOOR "\0"), /* a name without room for NUL */
         slice_literal("\1\0\xff\xff\xff\xff\x0f\0\0"),    /* longer than all */
         slice_literal("\1\0\0\0" FLOOR
-                      "\xff\xff\xff\xff\xff\xff\xff\x7f"), /* more tables than bytes */
-        slice_literal("\1\0\0\0" FLOOR "\2\5\0" SCHEMA "\0\5\0" SCHEMA "\0"), /* one oid twice */
-        slice_literal("\1\0\0\0" FLOOR "\2\6\0" SCHEMA "\0\5\0" SCHEMA "\0"), /* not in order */
+                      "\xff\xff\xff\xff\xff\xff\xff\x7f"),             /* more tables than bytes */
+        slice_literal("\1\0\0\0" FLOOR "\2\5\1" SCHEMA "\0\1" SCHEMA), /* one oid twice */
+        slice_literal("\1\0\0\0" FLOOR "\2\5\1" SCHEMA
+                      "\xff\xff\xff\xff\x0f\1" SCHEMA), /* an oid of 33 bits */
         slice_literal("\1\0\0\0" FLOOR "\1\xff\xff\xff\xff\x1f\0" SCHEMA
                       "\0"), /* an oid of 33 bits */
     };
@@ -300,7 +301,7 @@ wrong_tails_are_refused(void **state)
     for (size_t i = 0; i < countof(rows); i++)
         assert_refused(rows[i]);
     pg_tail_init(&out);
-    assert_int_equal(pg_tail_read(slice_literal("\1\0\0\0" FLOOR "\1\5\0" SCHEMA "\0"), &out), 0);
+    assert_int_equal(pg_tail_read(slice_literal("\1\0\0\0" FLOOR "\1\5\1" SCHEMA), &out), 0);
     assert_int_equal(pg_tail_read(slice_literal("\1\0\0\0" FLOOR "\0"), &out), 0);
     assert_int_equal(out.count, 0);
     pg_tail_release(&out);
