@@ -87,6 +87,12 @@ is_head(struct slice bytes)
            !bytes.data[AT_SPARE + 1] && !load64(bytes.data + AT_SPARE_END);
 }
 
+bool
+pg_position_is_newer(struct slice bytes)
+{
+    return bytes.size >= PG_POSITION_HEAD && (uint8_t)bytes.data[AT_VERSION] > HEAD_VERSION;
+}
+
 int
 pg_position_read(struct slice bytes, struct pg_position *out, struct slice *tail)
 {

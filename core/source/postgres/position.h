@@ -40,6 +40,8 @@ struct pg_position {
 void pg_position_write(const struct pg_position *position, struct buffer *out); /* the head */
 /* 0 or -1; what follows the head is the tail. */
 int pg_position_read(struct slice bytes, struct pg_position *out, struct slice *tail) must_check;
+/* Was it written in a later form than this program knows? */
+bool pg_position_is_newer(struct slice bytes);
 /* "16/B374D848", and the item where it is inside of a transaction, for people. */
 void pg_position_describe(struct slice bytes, struct buffer *out);
 

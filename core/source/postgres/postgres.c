@@ -7,6 +7,7 @@
 #include "source/postgres/state.h"
 
 #define READ_LIMIT (CLOCK_SECOND / 20) /* one call of next, about */
+#define SILENCE    (60 * CLOCK_SECOND) /* of the server: the connection is given up */
 #define ASKED_WAIT (CLOCK_SECOND / 5)  /* between heartbeats that the server asked for */
 
 static const char *const tls_modes[] = {"default", "off", "unverified", "ca", "full", NULL};
@@ -228,6 +229,10 @@ prove(struct source_context *context, const struct pg_server *server, struct err
 {
     struct pg_state *state = context->state;
     struct slice tail;
+    if (pg_position_is_newer(buffer_view(context->position)))
+        return error_set(err, ERROR_REFUSED,
+                         "the position of source \"%s\" was stored by a newer Tidegate",
+                         context->plan->name);
     if (pg_position_read(buffer_view(context->position), &state->at, &tail) != 0 ||
         pg_tail_read(tail, &state->tail) != 0)
         return error_set(err, ERROR_LOST,
@@ -254,6 +259,10 @@ choose_start(struct source_context *context, uint64_t *start, struct error *err)
         return 0;
     if (pg_slot_read(&state->stream.session, state->slot, &slot, err) != 0)
         return -1;
+    if (slot.confirmed > at->confirm)
+        return error_set(err, ERROR_LOST,
+                         "replication slot \"%s\" was moved on by somebody else just now",
+                         state->slot);
     *start = slot.confirmed > state->tail.floor ? slot.confirmed : state->tail.floor;
     state->proving = *start < at->confirm;
     /* A transaction stands where its commit begins, a message where it ends. */
@@ -392,6 +401,21 @@ beat(struct source_context *context)
     source_advance(context, pg_state_mark(state));
 }
 
+/* It is asked for a word every ten seconds. After a pause of ours it has as long again. */
+static int
+check_silence(struct source_context *context, struct error *err)
+{
+    struct pg_stream *stream = &((struct pg_state *)context->state)->stream;
+    int64_t now = clock_mono(), since = now - stream->heard_at;
+    if (now - stream->looked_at > SILENCE / 2)
+        stream->heard_at = now;
+    stream->looked_at = now;
+    if (since < SILENCE || stream->heard_at == now)
+        return 0;
+    return error_set(err, ERROR_UNREACHABLE, "the server has not said anything for %d s",
+                     (int)(since / CLOCK_SECOND));
+}
+
 /* All that the old options were for is read. */
 static enum source_next
 change_options(struct source_context *context)
@@ -413,7 +437,7 @@ driver_next(struct source_context *context, struct error *err)
     if (between_transactions(state) && pg_watch_announce(context, err) != 0)
         return SOURCE_ERROR;
     if (pg_stream_read(context, READ_LIMIT, &idle, err) != 0 ||
-        pg_stream_keep(&state->stream, err) != 0)
+        pg_stream_keep(&state->stream, err) != 0 || (idle && check_silence(context, err) != 0))
         return SOURCE_ERROR;
     if (state->transaction.begins != begins)
         pg_watch_stir(&state->watch);

@@ -239,5 +239,9 @@ bool
 pg_publication_missed(const PGresult *result)
 {
     const char *state = pg_query_state(result);
-    return strcmp(state, "42704") == 0 || strcmp(state, "55000") == 0;
+    const char *routine = result ? PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION) : NULL;
+    if (!routine)
+        return false;
+    return (strcmp(state, "42704") == 0 && strcmp(routine, "get_publication_oid") == 0) ||
+           (strcmp(state, "55000") == 0 && strcmp(routine, "LoadPublications") == 0);
 }

@@ -85,10 +85,10 @@ find_or_add(struct pg_relations *relations, uint32_t oid)
     return made;
 }
 
-/* A session that sees what the transaction under way did. */
-static int
-catalog_session(struct pg_state *state, struct pg_session **out, struct error *err)
+int
+pg_relation_session(struct source_context *context, struct pg_session **out, struct error *err)
 {
+    struct pg_state *state = context->state;
     if (pg_watch_session(&state->watch, out, err) != 0)
         return -1;
     return pg_visible_wait(*out, state->transaction.xid, err);
@@ -109,7 +109,7 @@ learn_types(struct source_context *context, const struct pgoutput_relation *mess
     if (count == 0)
         return 0;
     struct pg_session *session;
-    if (catalog_session(state, &session, err) != 0)
+    if (pg_relation_session(context, &session, err) != 0)
         return -1;
     return pg_types_load(state->types, session, unknown, count, err);
 }
@@ -127,7 +127,6 @@ sent_column(const struct pgoutput_relation *message, struct slice name)
 /* The search for the key of the rows that a message describes. */
 struct key_search {
     const struct pgoutput_relation *message;
-    bool again;    /* it was described before in this session */
     bool exact;    /* the identity is a key: only the marked columns can be in it */
     uint16_t *key; /* of each sent column: its place in the key, 1-based; 0: not in it */
     bool found;    /* the catalog has the table … */
@@ -174,14 +173,13 @@ known_key(struct source_context *context, struct key_search *search)
     return s && key_fits(search);
 }
 
-/* The primary key as it is now. */
+/* The primary key as it is now: each description may come after a change of it. */
 static int
 ask_key(struct source_context *context, struct key_search *search, struct error *err)
 {
-    struct pg_state *state = context->state;
     struct pg_session *session;
     char sql[640];
-    if (catalog_session(state, &session, err) != 0)
+    if (pg_relation_session(context, &session, err) != 0)
         return -1;
     snprintf(sql, sizeof sql,
              "SELECT a.attname FROM pg_catalog.pg_class c"
@@ -199,22 +197,6 @@ ask_key(struct source_context *context, struct key_search *search, struct error 
     for (size_t i = 0; i < search->count; i++)
         place_column(search, slice_of(pg_text(rows, (int)i, "attname")), i + 1);
     PQclear(rows);
-    return 0;
-}
-
-/* The primary key by the list of tables, or asked anew: of a table that is described `again` it may
- * have changed since, and the list leaves out what is not captured by now. */
-static int
-present_key(struct source_context *context, struct key_search *search, struct error *err)
-{
-    struct pg_state *state = context->state;
-    const struct pg_table *table = pg_catalog_find(&state->watch.tables, search->message->oid);
-    if (search->again || !table)
-        return ask_key(context, search, err);
-    search->found = true;
-    search->count = table->key_count;
-    for (size_t i = 0; i < table->key_count; i++)
-        place_column(search, table->key[i], i + 1);
     return 0;
 }
 
@@ -237,7 +219,7 @@ find_key(struct source_context *context, struct key_search *search, struct error
     if (!asked)
         return 0;
     memset(search->key, 0, room);
-    if (present_key(context, search, err) != 0)
+    if (ask_key(context, search, err) != 0)
         return -1;
     if (search->found && key_fits(search))
         return 0;
@@ -291,7 +273,6 @@ learn_schema(struct source_context *context, const struct pgoutput_relation *mes
                            .table = message->table,
                            .columns = columns};
     struct key_search search = {.message = message,
-                                .again = r->again,
                                 .exact = message->identity == 'd' || message->identity == 'i',
                                 .key = key};
     if (find_key(context, &search, err) != 0)
@@ -355,7 +336,6 @@ pg_relation_take(struct source_context *context, const struct pgoutput_relation 
     struct pg_state *state = context->state;
     struct pg_relation *r = find_or_add(&state->relations, message->oid);
     struct arena arena;
-    r->again = r->schema != NULL;
     forget_form(r);
     r->count = message->count;
     r->wanted = is_wanted(context, message);

@@ -37,6 +37,10 @@ void pg_relations_release(struct pg_relations *relations);
 /* NULL when no Relation message told of it. */
 struct pg_relation *pg_relations_find(struct pg_relations *relations, uint32_t oid);
 
+/* An ordinary session that sees what the transaction under way did. */
+int pg_relation_session(struct source_context *context, struct pg_session **out,
+                        struct error *err) must_check;
+
 /* What a Relation message says, in the running source's state: its types (asked of the catalog if
  * need be), its key (the identity's columns, or the primary key where the identity is no key), its
  * schema, and what changed since the tail knew it. */

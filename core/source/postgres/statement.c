@@ -1,9 +1,11 @@
 #include "source/postgres/statement.h"
+#include <inttypes.h>
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "event/ddl.h"
 #include "source/postgres/ddl_trigger.h"
+#include "source/postgres/quote.h"
 #include "source/postgres/state.h"
 
 /* The kinds of other sources: one word. */
@@ -95,6 +97,35 @@ name_kind(const struct value *told, const struct pg_known *known, const struct s
     return strcmp(kind, "alter") == 0 && before && !same ? "rename" : kind;
 }
 
+/* Anybody who may connect can write such messages: of a table that nobody knows yet the catalog
+ * must know under that name. */
+static int
+is_there(struct source_context *context, uint32_t oid, const struct schema *form, bool *there,
+         struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_session *session;
+    struct buffer sql;
+    *there = pg_tail_find(&state->tail, oid) || pg_catalog_find(&state->watch.tables, oid);
+    if (*there)
+        return 0;
+    if (pg_relation_session(context, &session, err) != 0)
+        return -1;
+    buffer_init(&sql, 1 << 12);
+    buffer_printf(&sql,
+                  "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+                  " ON n.oid = c.relnamespace WHERE c.oid = %" PRIu32 " AND n.nspname = ",
+                  oid);
+    pg_quote_text(&sql, form->schema);
+    buffer_text(&sql, " AND c.relname = ");
+    pg_quote_text(&sql, form->table);
+    PGresult *rows = pg_query(session, "look for a table", buffer_cstring(&sql), err);
+    buffer_release(&sql);
+    *there = rows && PQntuples(rows) > 0;
+    PQclear(rows);
+    return rows ? 0 : -1;
+}
+
 /* The tail learns the table's form from the statement: the next one is compared with it, and the
  * stream need not tell of it again. */
 static void
@@ -112,7 +143,8 @@ tell(struct source_context *context, struct pg_item *item, const struct value *t
      struct error *err)
 {
     struct pg_state *state = context->state;
-    uint32_t oid = (uint32_t)value_int(told, "oid", 0);
+    int64_t number = value_int(told, "oid", 0);
+    uint32_t oid = number > 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
     struct pg_known *known = pg_tail_find(&state->tail, oid);
     const struct schema *before = known_schema(context, known);
     struct schema after = draft_after(context, told, before, &item->arena);
@@ -135,7 +167,12 @@ tell(struct source_context *context, struct pg_item *item, const struct value *t
     buffer_release(&json);
     if (pg_transaction_hold(context, item, NULL, err) != 0)
         return -1;
-    if (there && (changed || !before))
+    if (!there || (!changed && before))
+        return 0;
+    bool real;
+    if (is_there(context, oid, form, &real, err) != 0)
+        return -1;
+    if (real)
         learn_form(context, oid, form);
     return 0;
 }

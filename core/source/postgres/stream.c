@@ -51,8 +51,9 @@ pg_stream_start(struct pg_stream *stream, const char *slot, const char *publicat
     buffer_release(&sql);
     if (result != 0)
         return -1;
-    ensure(PQsetnonblocking(stream->session.conn, 1) == 0);
-    stream->told_at = clock_mono();
+    if (PQsetnonblocking(stream->session.conn, 1) != 0)
+        return pg_query_failed(&stream->session, NULL, "start reading the slot", err);
+    stream->told_at = stream->heard_at = clock_mono();
     return 0;
 }
 
@@ -68,8 +69,9 @@ int
 pg_stream_status(struct pg_stream *stream, bool reply, struct error *err)
 {
     struct buffer status;
+    bool silent = clock_mono() - stream->heard_at > STATUS_EVERY;
     buffer_init(&status, 64);
-    pg_status_encode(stream->confirmed, clock_now(), reply, &status);
+    pg_status_encode(stream->confirmed, clock_now(), reply || silent, &status);
     /* 0: libpq could not even queue it; the next one says the same. */
     int put = PQputCopyData(stream->session.conn, status.data, (int)status.size);
     buffer_release(&status);
@@ -121,6 +123,7 @@ take_frame(struct source_context *context, char *bytes, size_t size, struct erro
     struct pg_state *state = context->state;
     struct pg_stream *stream = &state->stream;
     struct pg_frame frame;
+    stream->heard_at = clock_mono();
     if (pg_frame_decode((struct slice){bytes, size}, &frame, err) != 0) {
         PQfreemem(bytes);
         return -1;

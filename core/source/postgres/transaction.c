@@ -216,6 +216,22 @@ proved(struct pg_state *state)
     state->stream.confirmed = state->resume.confirm;
 }
 
+/* Up to where all that may come again is known. */
+static uint64_t
+known_end(const struct pg_position *resume)
+{
+    return resume->place.lsn > resume->confirm ? resume->place.lsn : resume->confirm;
+}
+
+/* Between the newest thing that was read and the end of what is known there was nothing. */
+static bool
+was_empty(const struct pg_position *resume, uint64_t lsn)
+{
+    bool message = resume->place.lsn > resume->confirm;
+    return message ? lsn >= resume->confirm && lsn < resume->place.lsn
+                   : lsn > resume->place.lsn && lsn < resume->confirm;
+}
+
 /* The slot is older than what was read, as after a crash of the server, or as in a backup that was
  * restored: only the log itself can tell which. */
 static int
@@ -224,14 +240,15 @@ prove_begin(struct source_context *context, const struct pgoutput_begin *begin, 
     struct pg_state *state = context->state;
     const struct pg_position *resume = &state->resume;
     uint64_t lsn = begin->commit_lsn;
-    bool same = begin->xid == resume->xid && (uint64_t)begin->time == resume->hash;
+    bool same = resume->place.stage == PG_STAGE_WHOLE && begin->xid == resume->xid &&
+                (uint64_t)begin->time == resume->hash;
     if (state->expecting && lsn == resume->place.lsn && same)
         state->expecting = false;
-    if (state->expecting && lsn >= resume->place.lsn)
-        return lost_proof(context, "gone is the transaction at", resume->place.lsn, err);
-    if (lsn > resume->place.lsn && lsn < resume->confirm)
+    if (was_empty(resume, lsn))
         return lost_proof(context, "new is a transaction at", lsn, err);
-    if (lsn >= resume->confirm)
+    if (state->expecting && lsn >= resume->place.lsn)
+        return lost_proof(context, "gone is what stood at", resume->place.lsn, err);
+    if (!state->expecting && lsn >= known_end(resume))
         proved(state);
     return 0;
 }
@@ -240,15 +257,19 @@ int
 pg_transaction_reach(struct source_context *context, uint64_t end, struct error *err)
 {
     struct pg_state *state = context->state;
+    const struct pg_position *resume = &state->resume;
     if (state->transaction.open)
         return 0;
-    if (state->half && end > state->resume.place.lsn)
+    if (state->half && end > resume->place.lsn)
         return lost_half(context, "it is not in the log any more", err);
     if (!state->proving)
         return 0;
-    if (state->expecting && end > state->resume.place.lsn)
-        return lost_proof(context, "gone is the transaction at", state->resume.place.lsn, err);
-    if (end >= state->resume.confirm)
+    /* A message stands where it ends, a transaction where its commit begins. */
+    bool passed = resume->place.stage == PG_STAGE_MESSAGE ? end >= resume->place.lsn
+                                                          : end > resume->place.lsn;
+    if (state->expecting && passed)
+        return lost_proof(context, "gone is what stood at", resume->place.lsn, err);
+    if (!state->expecting && end >= known_end(resume))
         proved(state);
     return 0;
 }
@@ -437,8 +458,10 @@ prove_message(struct source_context *context, const struct pgoutput_logical *log
     bool same = resume->place.stage == PG_STAGE_MESSAGE && resume->hash == message_hash(logical);
     if (state->expecting && logical->lsn == resume->place.lsn && same)
         state->expecting = false;
-    else if (logical->lsn > resume->place.lsn && logical->lsn < resume->confirm)
+    else if (was_empty(resume, logical->lsn))
         return lost_proof(context, "new is a message at", logical->lsn, err);
+    if (state->expecting && logical->lsn < resume->place.lsn)
+        return 0; /* an older one, that was read as well */
     return pg_transaction_reach(context, logical->lsn, err);
 }
 

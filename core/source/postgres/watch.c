@@ -65,10 +65,9 @@ pg_watch_session(struct pg_watch *watch, struct pg_session **out, struct error *
     drop_question(watch);
     if (watch->session.conn && PQstatus(watch->session.conn) == CONNECTION_OK)
         return 0;
-    const struct source_plan *plan = watch->session.plan;
-    const struct source_context *source = watch->session.source;
+    const struct pg_state *state = watch->session.source->state;
     pg_session_close(&watch->session);
-    return pg_session_open(&watch->session, plan, source, PG_SQL, err);
+    return pg_session_open_beside(&watch->session, &state->stream.session, err);
 }
 
 /* Says it once, and tries again later. */
@@ -207,8 +206,12 @@ take_answer(struct source_context *context, PGresult *result, struct error *err)
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
         return pg_query_failed(&watch->session, result, "ask for what has changed", err);
     drop_question(watch);
+    if (asked == PG_ASK_END)
+        return take_end(context, result, err);
+    if (take_tables(context, result, err) != 0)
+        return -1;
     watch->complained = false;
-    return asked == PG_ASK_END ? take_end(context, result, err) : take_tables(context, result, err);
+    return 0;
 }
 
 static void
@@ -435,7 +438,8 @@ pg_watch_announce(struct source_context *context, struct error *err)
     for (size_t i = 0; i < watch->tables.count; i++) {
         if (tell_table(context, &watch->tables.items[i], &why) == 0)
             continue;
-        if (why.class == ERROR_UNREACHABLE && !source_stopping(context)) {
+        bool later = why.class == ERROR_UNREACHABLE || why.class == ERROR_BUSY;
+        if (later && !source_stopping(context)) {
             failed(context, &why);
             watch->announce = true; /* told later */
             return 0;
