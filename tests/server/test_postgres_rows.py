@@ -224,4 +224,30 @@ def encodings(shop):
                'insert tàble {"id":2,"ñame":null,"raw":null,"list":null}')
 
 
-run_cases([key_comes_and_goes, old_values, identity_default, identity_full, identity_index, keyless, toast, excluded, max_row, identity_changes, encodings])
+def key_moves(shop):
+    """Another primary key: rows have it from the first one on that was written under it, whatever was read before."""
+    for table in ("f", "first"):
+        shop.sql("CREATE TABLE %s(a int PRIMARY KEY, b int NOT NULL)" % table, "ALTER TABLE %s REPLICA IDENTITY FULL" % table)
+    shop.sql("CREATE TABLE d(a int PRIMARY KEY, b int NOT NULL)", "CREATE TABLE pair(a int, b int, PRIMARY KEY(a, b))",
+             "CREATE TABLE same(a int, b int, PRIMARY KEY(a, b)); ALTER TABLE same REPLICA IDENTITY FULL")
+    shop.start()
+    captured = ("f", "d", "pair", "same")
+    shop.sql(*["INSERT INTO %s VALUES(1, 10)" % t for t in captured])
+    shop.wait_line('insert same {"a":1,"b":10}')
+    for table, key in (("f", "b"), ("d", "b"), ("pair", "b, a"), ("same", "b, a"), ("first", "b")):
+        shop.sql("ALTER TABLE %s DROP CONSTRAINT %s_pkey, ADD PRIMARY KEY (%s)" % (table, table, key), "INSERT INTO %s VALUES(2, 20)" % table)
+    shop.sql("UPDATE f SET a = 3 WHERE b = 20", "UPDATE f SET b = 30 WHERE b = 20")
+    shop.wait_for(lambda events: any(e["new"] == {"a": 3, "b": 30} for e in events))  # the key is that of the present
+    shop.sql("ALTER TABLE f DROP CONSTRAINT f_pkey", "INSERT INTO f VALUES(4, 40)")
+    shop.wait_line('insert f {"a":4,"b":40}')
+    shop.sql("ALTER TABLE f ADD PRIMARY KEY (a, b)", "INSERT INTO f VALUES(5, 50)")
+    events = shop.wait_line('insert f {"a":5,"b":50}')
+    want = {"f": [{"a": 1}, {"b": 20}, {"b": 20}, {"b": 30}, None, {"a": 5, "b": 50}], "d": [{"a": 1}, {"b": 20}], "first": [{"b": 20}],
+            "pair": [{"a": 1, "b": 10}, {"b": 20, "a": 2}], "same": [{"a": 1, "b": 10}, {"b": 20, "a": 2}]}
+    for table, keys in want.items():
+        got = [e["key"] for e in events if e["table"] == table and e["op"] != "ddl"]
+        shop.check("keys of " + table, [k and list(k.items()) for k in got], [k and list(k.items()) for k in keys])
+    shop.check_sound(events)
+
+
+run_cases([key_moves, key_comes_and_goes, old_values, identity_default, identity_full, identity_index, keyless, toast, excluded, max_row, identity_changes, encodings])
