@@ -7,7 +7,7 @@
 
 /* The head: version, stage, 2 zero bytes, then the fields below in this order, 8 zero bytes. Stored
  * in every block of the journal: a new layout takes a new version. */
-enum { HEAD_VERSION = 1, TAIL_VERSION = 1 };
+enum { HEAD_VERSION = 1, TAIL_VERSION = 2 };
 enum {
     AT_VERSION = 0,
     AT_STAGE = 1,
@@ -224,7 +224,6 @@ pg_tail_write(const struct pg_tail *tail, struct buffer *out)
     buffer_byte(out, TAIL_VERSION);
     buffer_lenslice(out, slice_of(tail->slot));
     buffer_lenslice(out, slice_of(tail->publications));
-    buffer_byte(out, tail->messages);
     buffer_u64(out, tail->floor);
     buffer_varint(out, tail->count);
     for (size_t i = 0; i < tail->count; i++)
@@ -281,17 +280,14 @@ pg_tail_read(struct slice bytes, struct pg_tail *out)
 {
     struct scan s = scan_of(bytes);
     struct pg_tail read;
-    uint8_t messages;
     pg_tail_init(&read);
     if (scan_byte(&s) != TAIL_VERSION)
         return -1;
     scan_text(&s, read.slot, sizeof(read.slot));
     scan_text(&s, read.publications, sizeof(read.publications));
-    messages = scan_byte(&s);
-    read.messages = messages;
     read.floor = scan_u64(&s);
     scan_known(&s, &read);
-    if (s.failed || s.at != s.end || messages > 1) {
+    if (s.failed || s.at != s.end) {
         pg_tail_release(&read);
         return -1;
     }

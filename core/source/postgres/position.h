@@ -62,6 +62,8 @@ struct pg_known {
 };
 
 enum pg_known_flag {
+    PG_KNOWN_TOLD = 2,      /* only a statement told of it: it is not captured yet */
+    PG_KNOWN_UNLISTED = 4,  /* the catalog did not list it at the last look */
     PG_KNOWN_ANNOUNCED = 1, /* its newest change was told by the ddl trigger: no second ddl event */
 };
 
@@ -69,7 +71,6 @@ enum pg_known_flag {
 struct pg_tail {
     char slot[64];
     char publications[192]; /* as START_REPLICATION takes them: quoted, joined by commas */
-    bool messages;
     uint64_t
         floor; /* below it the log is never asked for: it was read through other publications */
     struct pg_known *known; /* owned, sorted by oid */

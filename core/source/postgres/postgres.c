@@ -110,6 +110,7 @@ prepare(struct source_context *context, struct error *err)
     struct pg_tables *tables = &state->watch.tables;
     bool changed = false;
     state->watch.announce = true;
+    state->watch.looked_at = clock_now();
     if (options->ddl == PG_DDL_TRIGGER && pg_ddl_trigger_sync(session, err) != 0)
         return -1;
     if (pg_catalog_read(session, tables, err) != 0)
@@ -134,7 +135,6 @@ name_options(const struct source_context *context, struct pg_tail *tail)
     snprintf(tail->publications, sizeof tail->publications, "%s", buffer_cstring(&list));
     buffer_release(&list);
     snprintf(tail->slot, sizeof tail->slot, "%s", state->slot);
-    tail->messages = true;
 }
 
 /* The first time, or after history was given up: where the slot begins is journalled at once, so
@@ -199,11 +199,10 @@ other_options(const struct source_context *context)
     struct pg_tail now;
     pg_tail_init(&now);
     name_options(context, &now);
-    bool other = strcmp(now.publications, state->tail.publications) != 0 ||
-                 now.messages != state->tail.messages;
+    bool other = strcmp(now.publications, state->tail.publications) != 0;
     if (other)
-        log_info(context->component, "reading with %s up to now, then with %s",
-                 state->tail.publications, now.publications);
+        log_debug(context->component, "reading with %s up to now, then with %s",
+                  state->tail.publications, now.publications);
     pg_tail_release(&now);
     return other;
 }
@@ -213,10 +212,9 @@ other_options(const struct source_context *context)
  * where reading goes on, and for the server do not exist there: so it goes on with the old ones to
  * the end that the log has now. */
 static int
-keep_options(struct source_context *context, struct error *err)
+keep_options(struct source_context *context, bool other, struct error *err)
 {
     struct pg_state *state = context->state;
-    bool other = other_options(context);
     state->reopen = state->half || other;
     if (!state->half)
         forget_unwanted(context);
@@ -264,7 +262,7 @@ choose_start(struct source_context *context, uint64_t *start, struct error *err)
                          "replication slot \"%s\" was moved on by somebody else just now",
                          state->slot);
     *start = slot.confirmed > state->tail.floor ? slot.confirmed : state->tail.floor;
-    state->proving = *start < at->confirm;
+    state->proving = *start < at->confirm || *start < at->place.lsn;
     /* A transaction stands where its commit begins, a message where it ends. */
     bool message = at->place.stage == PG_STAGE_MESSAGE;
     state->expecting =
@@ -277,11 +275,12 @@ resume(struct source_context *context, const struct pg_server *server, uint64_t 
        struct error *err)
 {
     struct pg_state *state = context->state;
-    if (prove(context, server, err) != 0 || prepare(context, err) != 0)
+    if (prove(context, server, err) != 0)
         return -1;
     state->at.timeline = server->timeline;
     state->half = state->at.place.stage == PG_STAGE_OPEN;
-    if (keep_options(context, err) != 0)
+    state->reopen = other_options(context);
+    if (prepare(context, err) != 0 || keep_options(context, state->reopen, err) != 0)
         return -1;
     pg_state_attach(context);
     return choose_start(context, start, err);
@@ -327,8 +326,7 @@ driver_open(struct source_context *context, struct error *err)
     state->stream.confirmed = state->stream.told = start;
     state->stream.end = state->given = state->at.confirm;
     state->beaten_at = clock_mono();
-    return pg_stream_start(&state->stream, state->slot, state->tail.publications,
-                           state->tail.messages, start, err);
+    return pg_stream_start(&state->stream, state->slot, state->tail.publications, start, err);
 }
 
 static void
@@ -374,6 +372,7 @@ prove_watermark(struct source_context *context)
     if (watch->goal == 0 || read_up_to(state) < watch->goal)
         return;
     source_watermark(context, watch->goal_at);
+    watch->proved_at = watch->goal_at;
     pg_watch_forget(context);
     watch->goal = 0;
 }
@@ -416,11 +415,24 @@ check_silence(struct source_context *context, struct error *err)
                      (int)(since / CLOCK_SECOND));
 }
 
+/* Tables that another publication, by the user's own choice, does not hold. */
+static void
+forget_unpublished(struct pg_state *state)
+{
+    const struct pg_tables *tables = &state->watch.tables;
+    for (size_t i = 0; i < tables->count; i++) {
+        if (!tables->items[i].in_publication)
+            pg_tail_remove(&state->tail, tables->items[i].oid);
+    }
+}
+
 /* All that the old options were for is read. */
 static enum source_next
 change_options(struct source_context *context)
 {
     struct pg_state *state = context->state;
+    if (other_options(context))
+        forget_unpublished(state);
     name_options(context, &state->tail);
     state->at.confirm = state->tail.floor = read_up_to(state);
     pg_state_attach(context);
@@ -461,7 +473,7 @@ driver_waits(struct source_context *context, struct pollfd *fds, int room, int64
     int64_t due = pg_stream_due(stream), watch = pg_watch_due(&state->watch);
     if (watch < due && between_transactions(state))
         due = watch;
-    if (read_up_to(state) > state->given) {
+    if (between_transactions(state) && read_up_to(state) > state->given) {
         int64_t beat_left = state->beaten_at + beat_wait(state, context->plan) - clock_mono();
         due = beat_left < due ? beat_left : due;
     }

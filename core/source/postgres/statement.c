@@ -1,12 +1,12 @@
 #include "source/postgres/statement.h"
-#include <inttypes.h>
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "event/ddl.h"
 #include "source/postgres/ddl_trigger.h"
-#include "source/postgres/quote.h"
 #include "source/postgres/state.h"
+
+#define TOLD_MAX 1000
 
 /* The kinds of other sources: one word. */
 static const char *
@@ -97,33 +97,15 @@ name_kind(const struct value *told, const struct pg_known *known, const struct s
     return strcmp(kind, "alter") == 0 && before && !same ? "rename" : kind;
 }
 
-/* Anybody who may connect can write such messages: of a table that nobody knows yet the catalog
- * must know under that name. */
-static int
-is_there(struct source_context *context, uint32_t oid, const struct schema *form, bool *there,
-         struct error *err)
+/* Tables that only a statement told of. Anybody who may connect can write such messages, so they
+ * are bounded until the catalog has been looked at. */
+static size_t
+count_told(const struct pg_tail *tail)
 {
-    struct pg_state *state = context->state;
-    struct pg_session *session;
-    struct buffer sql;
-    *there = pg_tail_find(&state->tail, oid) || pg_catalog_find(&state->watch.tables, oid);
-    if (*there)
-        return 0;
-    if (pg_relation_session(context, &session, err) != 0)
-        return -1;
-    buffer_init(&sql, 1 << 12);
-    buffer_printf(&sql,
-                  "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-                  " ON n.oid = c.relnamespace WHERE c.oid = %" PRIu32 " AND n.nspname = ",
-                  oid);
-    pg_quote_text(&sql, form->schema);
-    buffer_text(&sql, " AND c.relname = ");
-    pg_quote_text(&sql, form->table);
-    PGresult *rows = pg_query(session, "look for a table", buffer_cstring(&sql), err);
-    buffer_release(&sql);
-    *there = rows && PQntuples(rows) > 0;
-    PQclear(rows);
-    return rows ? 0 : -1;
+    size_t count = 0;
+    for (size_t i = 0; i < tail->count; i++)
+        count += (tail->known[i].flags & PG_KNOWN_TOLD) != 0;
+    return count;
 }
 
 /* The tail learns the table's form from the statement: the next one is compared with it, and the
@@ -132,7 +114,11 @@ static void
 learn_form(struct source_context *context, uint32_t oid, const struct schema *form)
 {
     struct pg_state *state = context->state;
+    bool told = !pg_tail_find(&state->tail, oid);
+    if (told && count_told(&state->tail) >= TOLD_MAX)
+        return;
     struct pg_known *known = pg_tail_add(&state->tail, oid);
+    known->flags |= told ? PG_KNOWN_TOLD : 0u;
     known->schema = form->number;
     known->flags |= PG_KNOWN_ANNOUNCED;
     pg_state_attach(context);
@@ -169,11 +155,8 @@ tell(struct source_context *context, struct pg_item *item, const struct value *t
         return -1;
     if (!there || (!changed && before))
         return 0;
-    bool real;
-    if (is_there(context, oid, form, &real, err) != 0)
-        return -1;
-    if (real)
-        learn_form(context, oid, form);
+    pg_watch_look(&state->watch);
+    learn_form(context, oid, form);
     return 0;
 }
 

@@ -34,7 +34,7 @@ lost_publication(struct pg_stream *stream, struct error *err)
 }
 
 int
-pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications, bool messages,
+pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications,
                 uint64_t start, struct error *err)
 {
     struct buffer sql;
@@ -46,7 +46,7 @@ pg_stream_start(struct pg_stream *stream, const char *slot, const char *publicat
     buffer_printf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
                   pg_lsn_format(start, lsn));
     pg_quote_text(&sql, slice_of(publications));
-    buffer_printf(&sql, "%s)", messages ? ", messages 'true'" : "");
+    buffer_text(&sql, ", messages 'true')");
     int result = pg_run(&stream->session, "start reading the slot", buffer_cstring(&sql), err);
     buffer_release(&sql);
     if (result != 0)

@@ -23,7 +23,7 @@ struct pg_stream {
 
 /* START_REPLICATION from `start`. BUSY with the pid when the slot is in use. */
 int pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications,
-                    bool messages, uint64_t start, struct error *err) must_check;
+                    uint64_t start, struct error *err) must_check;
 
 /* Reads on until about `limit` µs have passed or nothing more is there: *idle says which. */
 int pg_stream_read(struct source_context *context, int64_t limit, bool *idle,

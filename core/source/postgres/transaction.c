@@ -458,7 +458,7 @@ prove_message(struct source_context *context, const struct pgoutput_logical *log
     bool same = resume->place.stage == PG_STAGE_MESSAGE && resume->hash == message_hash(logical);
     if (state->expecting && logical->lsn == resume->place.lsn && same)
         state->expecting = false;
-    else if (was_empty(resume, logical->lsn))
+    else if (logical->lsn > resume->place.lsn && logical->lsn < resume->confirm)
         return lost_proof(context, "new is a message at", logical->lsn, err);
     if (state->expecting && logical->lsn < resume->place.lsn)
         return 0; /* an older one, that was read as well */

@@ -42,6 +42,12 @@ pg_watch_stir(struct pg_watch *watch)
         watch->end_at = soon;
 }
 
+void
+pg_watch_look(struct pg_watch *watch)
+{
+    watch->catalog_at = clock_mono();
+}
+
 /* A question under way is dropped, and its session with it if the answer is not there yet. */
 static void
 drop_question(struct pg_watch *watch)
@@ -158,7 +164,8 @@ any_missing(const struct pg_state *state)
 {
     for (size_t i = 0; i < state->watch.tables.count; i++) {
         const struct pg_table *table = &state->watch.tables.items[i];
-        if (!table->in_publication && pg_tail_find(&state->tail, table->oid))
+        const struct pg_known *known = pg_tail_find(&state->tail, table->oid);
+        if (!table->in_publication && known && !(known->flags & PG_KNOWN_TOLD))
             return true;
     }
     return false;
@@ -170,6 +177,8 @@ pg_watch_may_sync(struct source_context *context)
     struct pg_state *state = context->state;
     struct pg_watch *watch = &state->watch;
     watch->missed = watch->missed && !is_told(context);
+    if (state->reopen) /* these are not the publications that the log is read through */
+        return true;
     if (!watch->missed && !any_missing(state))
         return true;
     watch->catalog_at = clock_mono() + CATALOG_SOON;
@@ -186,8 +195,9 @@ take_tables(struct source_context *context, const PGresult *result, struct error
         return -1;
     pg_catalog_release(&watch->tables);
     watch->tables = tables;
-    watch->tables_at = watch->asked_at;
-    watch->announce = true;
+    watch->looked_at = watch->asked_at;
+    watch->end_at = clock_mono(); /* what was found is told once the log is read up to here */
+    watch->announce = watch->forget = true;
     if (!pg_watch_may_sync(context))
         return 0;
     if (pg_publication_sync(&watch->session, &watch->tables, context->component, &changed, err) !=
@@ -243,15 +253,21 @@ pg_watch_work(struct source_context *context)
         ask_what_is_due(context);
 }
 
-/* Those that are known and not listed any more, as a list for SQL; false: there is none. */
+/* Those that are known and not listed any more, as a list for SQL; false: there is none. At two
+ * looks in a row: what became known after the first may have come and gone since. */
 static bool
-list_unlisted(const struct pg_state *state, struct buffer *sql)
+list_unlisted(struct pg_state *state, struct buffer *sql)
 {
     size_t count = 0;
     for (size_t i = 0; i < state->tail.count; i++) {
-        uint32_t oid = state->tail.known[i].oid;
-        if (!pg_catalog_find(&state->watch.tables, oid))
-            buffer_printf(sql, "%s%" PRIu32, count++ ? "," : "", oid);
+        struct pg_known *known = &state->tail.known[i];
+        bool before = known->flags & PG_KNOWN_UNLISTED;
+        known->flags &= ~(uint32_t)PG_KNOWN_UNLISTED;
+        if (pg_catalog_find(&state->watch.tables, known->oid))
+            continue;
+        known->flags |= PG_KNOWN_UNLISTED;
+        if (before)
+            buffer_printf(sql, "%s%" PRIu32, count++ ? "," : "", known->oid);
     }
     return count > 0;
 }
@@ -288,9 +304,9 @@ pg_watch_forget(struct source_context *context)
     struct pg_watch *watch = &state->watch;
     struct error why = {0};
     struct buffer oids;
-    if (watch->tables_at == 0 || watch->goal_at <= watch->tables_at)
+    if (!watch->forget || watch->proved_at <= watch->looked_at)
         return;
-    watch->tables_at = 0;
+    watch->forget = false;
     buffer_init(&oids, 1 << 24);
     if (list_unlisted(state, &oids) && forget_gone(context, buffer_cstring(&oids), &why) != 0)
         failed(context, &why);
@@ -416,8 +432,11 @@ tell_table(struct source_context *context, const struct pg_table *table, struct 
 {
     struct pg_state *state = context->state;
     struct pg_known *known = pg_tail_find(&state->tail, table->oid);
+    bool told = known && (known->flags & PG_KNOWN_TOLD);
     if (!table->in_publication)
-        return known ? tell_taken_out(context, table, err) : 0;
+        return known && !told ? tell_taken_out(context, table, err) : 0;
+    if (told)
+        known->flags &= ~(uint32_t)PG_KNOWN_TOLD;
     if (!known)
         return tell_captured(context, table, err);
     if (known->partitions == 0 && table->partitions != 0) { /* the stream told of it first */
@@ -432,7 +451,8 @@ pg_watch_announce(struct source_context *context, struct error *err)
 {
     struct pg_watch *watch = &((struct pg_state *)context->state)->watch;
     struct error why = {0};
-    if (!watch->announce)
+    if (!watch->announce || watch->proved_at <= watch->looked_at ||
+        ((struct pg_state *)context->state)->reopen)
         return 0;
     watch->announce = false;
     for (size_t i = 0; i < watch->tables.count; i++) {

@@ -26,8 +26,10 @@ struct pg_watch {
     int64_t goal_at;
     struct pg_tables tables; /* as they were last read */
     bool announce;     /* they may differ from what is known: to be told between transactions */
-    int64_t tables_at; /* clock_now of the look that they are from; 0: tables that are gone since
-                          are forgotten already */
+    int64_t looked_at; /* clock_now of the look that they are from */
+    int64_t proved_at; /* … of the newest end of the log that was reached: what is older than
+                          that is read */
+    bool forget;       /* what is not listed any more may be forgotten */
     bool missed;       /* that a table was taken out was told; not durable yet */
     bool complained;
 };
@@ -50,6 +52,8 @@ int pg_watch_announce(struct source_context *context, struct error *err) must_ch
 void pg_watch_forget(struct source_context *context);
 /* Events were read: the end of the log is worth asking for soon. */
 void pg_watch_stir(struct pg_watch *watch);
+/* Tables have changed: the catalog is worth a look now. */
+void pg_watch_look(struct pg_watch *watch);
 /* An ordinary session for questions in between, opened if need be. */
 int pg_watch_session(struct pg_watch *watch, struct pg_session **out, struct error *err) must_check;
 int pg_watch_wait(struct pg_watch *watch, struct pollfd *fd); /* 1 when an answer is awaited */

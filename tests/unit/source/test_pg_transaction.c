@@ -410,6 +410,17 @@ session_close(struct session *s)
     pg_types_free(s->state.types);
 }
 
+/* As postgres.c does it when the slot is older than what was read. */
+static void
+begin_proof(struct session *s, uint64_t start)
+{
+    const struct pg_position *at = &s->state.at;
+    bool message = at->place.stage == PG_STAGE_MESSAGE;
+    s->state.proving = !s->state.half && (start < at->confirm || start < at->place.lsn);
+    s->state.expecting =
+        s->state.proving && (message ? at->place.lsn > start : at->place.lsn >= start);
+}
+
 static void
 assert_rest(const struct session *whole, size_t from, const struct session *rest)
 {
@@ -581,6 +592,7 @@ any_cut_goes_on_without_loss_or_doubling(void **unused)
             /* A slot that went back, as after a crash of the server, sends more. */
             for (uint64_t back = 0; back <= 0x200; back += 0x100) {
                 session_open(&rest, kept->position, kept->size);
+                begin_proof(&rest, at.confirm - (at.confirm > back ? back : 0));
                 if (send_log(&rest, &server, at.confirm - (at.confirm > back ? back : 0), &err) !=
                     0)
                     fail_msg("seed %u, cut %zu: %s", seed, i, err.message);
@@ -631,6 +643,66 @@ find_half(const struct session *s, const struct server *server, size_t *out)
     }
     fail_msg("no half transaction");
     return NULL;
+}
+
+/* The log of a backup that was restored: the same up to some place, then another one, which passes
+ * what was read. */
+static void
+fork_server(struct server *server, size_t from)
+{
+    for (size_t i = from; i < server->count; i++) {
+        struct logged *l = &server->log[i];
+        l->xid += 1000;
+        l->lsn += 3;
+        l->end += 3;
+        l->lone = l->lone && i % 2;
+    }
+}
+
+static bool
+goes_unnoticed(const struct server *server, const struct kept *kept, uint64_t start)
+{
+    struct session rest;
+    struct error err = {0};
+    session_open(&rest, kept->position, kept->size);
+    begin_proof(&rest, start);
+    int result = rest.state.half ? -1 : send_log(&rest, server, start, &err);
+    if (result == 0)
+        result = pg_transaction_reach(&rest.context, UINT64_MAX, &err);
+    bool lost = rest.state.half || (result != 0 && err.class == ERROR_LOST && rest.count == 0);
+    session_close(&rest);
+    return !lost;
+}
+
+static void
+a_restored_server_is_lost_history(void **unused)
+{
+    (void)unused;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct server server, forked;
+        struct session whole;
+        struct error err = {0};
+        fill_server(&server, seed);
+        session_open(&whole, NULL, 0);
+        assert_int_equal(send_log(&whole, &server, 0, &err), 0);
+        for (size_t i = whole.count / 2; i < whole.count; i++) {
+            const struct kept *kept = &whole.kept[i];
+            struct pg_position at;
+            struct slice tail;
+            assert_int_equal(
+                pg_position_read((struct slice){kept->position, kept->size}, &at, &tail), 0);
+            /* What was read last is not in the copy; its slot is older still. */
+            size_t from = 0;
+            while (from < server.count && server.log[from].lsn < at.place.lsn)
+                from++;
+            size_t cut = from > 4 ? from - 1 - draw(3) : 1;
+            forked = server;
+            fork_server(&forked, cut);
+            if (goes_unnoticed(&forked, kept, server.log[cut - 1].lsn))
+                fail_msg("seed %u, event %zu: %s", seed, i, kept->text);
+        }
+        session_close(&whole);
+    }
 }
 
 enum damage { OTHER_XID, OTHER_ROW, SHORTER, GONE };
@@ -713,6 +785,7 @@ main(void)
         cmocka_unit_test(any_cut_goes_on_without_loss_or_doubling),
         cmocka_unit_test(positions_are_unique_and_rise),
         cmocka_unit_test(another_half_is_lost_history),
+        cmocka_unit_test(a_restored_server_is_lost_history),
     };
     return cmocka_run_group_tests_name("pg_transaction", tests, set_up, tear_down);
 }
