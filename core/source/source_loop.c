@@ -129,6 +129,7 @@ report(struct source *s, enum source_state state, const struct error *err)
     bool again =
         before.error.class == err->class && before.error.line == err->line && before.state == state;
     source_set_state(s, state, err);
+    s->complained = true;
     log_failure(again ? LOG_DEBUG : LOG_WARNING, s->component, err);
 }
 
@@ -206,6 +207,9 @@ read_once(struct source *s, struct error *err)
 static int
 stream(struct source *s, struct error *err)
 {
+    if (s->complained)
+        log_info(s->component, "streaming again");
+    s->complained = false;
     source_set_state(s, SOURCE_STREAMING, NULL);
     if (s->gap && source_emit_gap(s, err) != 0)
         return -1;
