@@ -58,6 +58,7 @@ BENCH     := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_BIN := $(BENCH:tests/%.c=$(BUILD)/tests/%)
 SUPPORT   := $(sort $(wildcard tests/support/*.c))
 SUPPORT_O := $(SUPPORT:%.c=$(BUILD)/proof/%.o)
+SUPPORT_A := $(BUILD)/libsupport.a
 TOOLS     := $(sort $(wildcard tests/tools/*.c))
 TOOL_BIN  := $(TOOLS:tests/%.c=$(BUILD)/tests/%)
 
@@ -130,6 +131,10 @@ $(BUILD)/tidegate-proof: $(LIBRARY) $(BUILD)/proof/core/main.o
 $(LIBRARY): $(PROOF) $(COMMON)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+# A library too: a test may put its own functions in the place of a module's, if nothing else needs it.
+$(SUPPORT_A): $(SUPPORT_O)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 # A change of flags rebuilds: the stamp changes only when they do.
 $(BUILD)/flags: force
 	@mkdir -p $(BUILD); echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
@@ -154,20 +159,20 @@ $(BUILD)/gen/assets.c: $(ASSETS) core/tool/embed.lua
 $(BUILD)/gen/assets.o: $(BUILD)/gen/assets.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY) $(SUPPORT_O) $(BUILD)/flags
+$(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY) $(SUPPORT_A) $(BUILD)/flags
 	@mkdir -p $(@D); echo "  test $<"
-	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_O) $(LIBRARY) -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_A) $(LIBRARY) -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIBRARY) $(BUILD)/flags
 	@mkdir -p $(@D); echo "  fuzz $<"
 	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(if $(FUZZER),,tests/fuzz/replay.c) $(LIBRARY) $(LDLIBS)
 
-$(BUILD)/tests/bench/%: tests/bench/%.c $(LIBRARY) $(SUPPORT_O) $(BUILD)/flags
+$(BUILD)/tests/bench/%: tests/bench/%.c $(LIBRARY) $(SUPPORT_A) $(BUILD)/flags
 	@mkdir -p $(@D); echo "  bench $<"
-	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_O) $(LIBRARY) $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_A) $(LIBRARY) $(LDLIBS)
 
-$(BUILD)/tests/tools/%: tests/tools/%.c $(LIBRARY) $(SUPPORT_O) $(BUILD)/flags
+$(BUILD)/tests/tools/%: tests/tools/%.c $(LIBRARY) $(SUPPORT_A) $(BUILD)/flags
 	@mkdir -p $(@D); echo "  tool $<"
-	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_O) $(LIBRARY) $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(PROOF_FLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(SUPPORT_A) $(LIBRARY) $(LDLIBS)
 
 -include $(shell find $(BUILD) -path $(BUILD)/servers -prune -o -name '*.d' -print 2>/dev/null)

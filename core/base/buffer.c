@@ -58,34 +58,6 @@ buffer_extend(struct buffer *b, size_t size)
 }
 
 void
-buffer_append(struct buffer *b, const void *data, size_t size)
-{
-    char *to = buffer_extend(b, size);
-    if (to && size)
-        memcpy(to, data, size);
-}
-
-void
-buffer_slice(struct buffer *b, struct slice slice)
-{
-    buffer_append(b, slice.data, slice.size);
-}
-
-void
-buffer_text(struct buffer *b, const char *text)
-{
-    buffer_slice(b, slice_of(text));
-}
-
-void
-buffer_byte(struct buffer *b, uint8_t byte)
-{
-    char *to = buffer_extend(b, 1);
-    if (to)
-        *to = (char)byte;
-}
-
-void
 buffer_printf(struct buffer *b, const char *format, ...)
 {
     va_list args, again;
@@ -172,8 +144,7 @@ scan_bytes(struct scan *s, size_t size)
 {
     struct slice bytes = {s->at, size};
     if (s->failed || size > (size_t)(s->end - s->at)) {
-        s->failed = true;
-        s->at = s->end;
+        scan_fail(s);
         return slice_of("");
     }
     s->at += size;
@@ -191,7 +162,7 @@ scan_fixed(struct scan *s, size_t size)
 }
 
 uint8_t
-scan_byte(struct scan *s)
+scan_byte_end(struct scan *s)
 {
     return (uint8_t)scan_fixed(s, 1);
 }
@@ -209,7 +180,7 @@ scan_u64(struct scan *s)
 }
 
 uint64_t
-scan_varint(struct scan *s)
+scan_varint_long(struct scan *s)
 {
     uint64_t value = 0;
     for (int i = 0; i < VARINT_BYTES && s->at < s->end && !s->failed; i++) {
@@ -220,8 +191,7 @@ scan_varint(struct scan *s)
         if (byte < 0x80)
             return value;
     }
-    s->failed = true;
-    s->at = s->end;
+    scan_fail(s);
     return 0;
 }
 

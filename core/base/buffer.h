@@ -29,10 +29,40 @@ void buffer_reset(struct buffer *b);   /* empties and clears `failed`, keeps the
 
 /* `size` writable bytes at the end, counted as written; NULL once failed. */
 char *buffer_extend(struct buffer *b, size_t size);
-void buffer_append(struct buffer *b, const void *data, size_t size);
-void buffer_slice(struct buffer *b, struct slice slice);
-void buffer_text(struct buffer *b, const char *text);
-void buffer_byte(struct buffer *b, uint8_t byte);
+
+/* Inline while there is room: codecs and JSON append a few bytes at a time. */
+static inline void
+buffer_append(struct buffer *b, const void *data, size_t size)
+{
+    char *to;
+    if (size < b->capacity - b->size && !b->failed) {
+        to = b->data + b->size;
+        b->size += size;
+    } else {
+        to = buffer_extend(b, size);
+    }
+    if (to && size)
+        memcpy(to, data, size);
+}
+
+static inline void
+buffer_slice(struct buffer *b, struct slice slice)
+{
+    buffer_append(b, slice.data, slice.size);
+}
+
+static inline void
+buffer_text(struct buffer *b, const char *text)
+{
+    buffer_slice(b, slice_of(text));
+}
+
+static inline void
+buffer_byte(struct buffer *b, uint8_t byte)
+{
+    buffer_append(b, &byte, 1);
+}
+
 void buffer_printf(struct buffer *b, const char *format, ...) printf_like(2, 3);
 void buffer_u32(struct buffer *b, uint32_t value);
 void buffer_u64(struct buffer *b, uint64_t value);
@@ -65,10 +95,32 @@ scan_of(struct slice bytes)
     return (struct scan){at, at + bytes.size, false};
 }
 
-uint8_t scan_byte(struct scan *s);
+/* What was read makes no sense: as if the bytes had ended there. */
+static inline void
+scan_fail(struct scan *s)
+{
+    s->failed = true;
+    s->at = s->end;
+}
+
+uint8_t scan_byte_end(struct scan *s);     /* the slow way of scan_byte */
+uint64_t scan_varint_long(struct scan *s); /* … of scan_varint */
+
+static inline uint8_t
+scan_byte(struct scan *s)
+{
+    return s->at < s->end ? (uint8_t)*s->at++ : scan_byte_end(s);
+}
+
+/* Most are below 128. */
+static inline uint64_t
+scan_varint(struct scan *s)
+{
+    return s->at < s->end && !(*s->at & 0x80) ? (uint8_t)*s->at++ : scan_varint_long(s);
+}
+
 uint32_t scan_u32(struct scan *s);
 uint64_t scan_u64(struct scan *s);
-uint64_t scan_varint(struct scan *s);
 int64_t scan_signed(struct scan *s);
 struct slice scan_bytes(struct scan *s, size_t size);
 struct slice scan_lenslice(struct scan *s);

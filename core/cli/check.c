@@ -1,4 +1,5 @@
 #include <limits.h>
+#include <stdlib.h>
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -112,6 +113,61 @@ check_schema(void *context, const struct captured_table *table)
     return 0;
 }
 
+/* Tables that rules name and that this source does not capture: a rule on one of them would wait
+ * for ever. */
+struct unmatched {
+    struct checked *checked;
+    const char *const *patterns;
+    bool *matched;
+    size_t count, tables;
+    const char *name;
+};
+
+static int
+match_table(void *context, const struct captured_table *table)
+{
+    struct unmatched *u = context;
+    char name[512];
+    u->tables++;
+    snprintf(name, sizeof(name), "%.*s.%.*s", (int)table->schema->schema.size,
+             table->schema->schema.data, (int)table->schema->table.size, table->schema->table.data);
+    for (size_t i = 0; i < u->count; i++)
+        u->matched[i] = u->matched[i] || text_glob(slice_of(u->patterns[i]), slice_of(name));
+    return check_schema(u->checked, table);
+}
+
+static void
+say_unmatched(const struct unmatched *u)
+{
+    for (size_t i = 0; i < u->count; i++) {
+        char text[700];
+        if (u->matched[i] || text_has_glob(slice_of(u->patterns[i])))
+            continue;
+        snprintf(text, sizeof(text),
+                 "a rule is on %s:%s, which is not among the %zu tables that the source captures",
+                 u->name, u->patterns[i], u->tables);
+        add_source_finding(u->checked, CHECK_WARNING, text,
+                           "correct its name, or add it to `tables`");
+    }
+}
+
+static int
+check_tables(struct checked *c, const struct source_plan *plan, struct error *err)
+{
+    struct unmatched u = {.checked = c,
+                          .patterns = plan->rule_tables,
+                          .count = plan->rule_table_count,
+                          .name = plan->name};
+    u.matched = memory_zero(u.count + 1);
+    int result = source_schemas(plan, match_table, &u, err);
+    /* Without `tables` the rules' patterns are those of the source, whose own check tells of them.
+     */
+    if (result == 0 && (plan->common.tables.count || !plan->driver->by_log))
+        say_unmatched(&u);
+    free(u.matched);
+    return result;
+}
+
 static void
 check_source(struct checked *c, const char *folder, const struct config_source *source,
              struct schema_set *schemas)
@@ -134,7 +190,7 @@ check_source(struct checked *c, const char *folder, const struct config_source *
     c->where = where;
     size_t errors = c->errors;
     if (source_check(&plan, &report, &err) != 0 ||
-        (c->errors == errors && source_schemas(&plan, check_schema, c, &err) != 0))
+        (c->errors == errors && check_tables(c, &plan, &err) != 0))
         add_error(c, where, &err);
 }
 

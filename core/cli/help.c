@@ -1,5 +1,7 @@
 /* Help, completion and the manual page, all made from the one table of commands. */
+#include "channel/channel_driver.h"
 #include "cli/cli.h"
+#include "source/source_driver.h"
 
 static void
 print_words(FILE *out, const struct command *c)
@@ -21,7 +23,8 @@ help_overview(FILE *out)
     for (size_t i = 0; i < command_count; i++)
         fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\nBegin with: tidegate demo, or tidegate init DIR\n"
-                 "More on one: tidegate help COMMAND\n");
+                 "More on one: tidegate help COMMAND\n"
+                 "Options of a source or channel: tidegate help postgres, help webhook …\n");
 }
 
 static void
@@ -62,6 +65,35 @@ print_family(const char *word)
     return any;
 }
 
+static void
+print_rows(const char *title, const struct option *rows, size_t count)
+{
+    struct buffer text;
+    buffer_init(&text, 1 << 16);
+    option_help(rows, count, &text);
+    printf("%s\n%s\n", title, buffer_cstring(&text));
+    buffer_release(&text);
+}
+
+/* A driver by its name: what may stand in source(…) or channel(…). */
+static bool
+print_driver(const char *name)
+{
+    const struct source_driver *source = source_driver_find(slice_of(name));
+    const struct channel_driver *channel = channel_driver_find(slice_of(name));
+    if (source) {
+        printf("source(NAME, { driver = \"%s\", … }): %s\n\n", source->name, source->summary);
+        print_rows("options of this driver:", source->options, source->option_count);
+        print_rows("options of every source:", source_common_rows, source_common_row_count);
+    }
+    if (channel) {
+        printf("channel(NAME, { type = \"%s\", … }): %s\n\n", channel->name, channel->summary);
+        print_rows("options of this type:", channel->options, channel->option_count);
+        print_rows("options of every channel:", channel_common_rows, channel_common_row_count);
+    }
+    return source || channel;
+}
+
 int
 cli_help(struct cli *cli, struct error *err)
 {
@@ -77,7 +109,7 @@ cli_help(struct cli *cli, struct error *err)
             help_command(stdout, &commands[i]);
             return 0;
         }
-    if (!second && print_family(first))
+    if (!second && (print_family(first) || print_driver(first)))
         return 0;
     error_set(err, ERROR_USAGE, "there is no command \"%s\"", name);
     return error_hint(err, "tidegate help lists them");

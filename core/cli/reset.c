@@ -48,9 +48,10 @@ say_finding(void *context, enum check_level level, const char *what, const char 
 }
 
 /* What stays in a database is named, never a reason to keep the rest. */
-static void
+static size_t
 clean_databases(struct workspace *w)
 {
+    size_t left = 0;
     const struct config *config = workspace_config(w);
     struct source_report report = {.finding = say_finding, .row = say_row};
     for (size_t i = 0; i < config->source_count; i++) {
@@ -63,7 +64,9 @@ clean_databases(struct workspace *w)
             continue;
         error_context(&err, "source \"%s\" could not be cleaned", plan.name);
         cli_complain(&err);
+        left++;
     }
+    return left;
 }
 
 static int
@@ -107,19 +110,25 @@ reset_everything(struct cli *cli, const char *folder, struct error *err)
     if (confirm(cli, question, err) != 0)
         return -1;
     struct error open_error = {0};
+    size_t left = 0;
     struct workspace *w =
         workspace_open(&(struct workspace_options){.folder = folder, .offline = true}, &open_error);
     if (w)
-        clean_databases(w);
+        left = clean_databases(w);
     else if (open_error.class == ERROR_BUSY)
         return *err = open_error, -1;
     else
-        fprintf(stderr, "the databases could not be cleaned: %s\n", open_error.message);
+        left =
+            (size_t)fprintf(stderr, "the databases could not be cleaned: %s\n", open_error.message);
     workspace_close(w);
     if (cli_remove_tree(data, err) != 0)
         return -1;
     fprintf(stderr, "deleted %s\n", data);
-    return 0;
+    if (left == 0)
+        return 0;
+    error_set(err, ERROR_UNREACHABLE, "what Tidegate made in a database is still there");
+    return error_hint(err, "run the statements printed above in that database: this workspace does "
+                           "not know of them any more");
 }
 
 /* The store's file tells the newest event number that anybody saw: none is ever used twice. */

@@ -235,7 +235,7 @@ take_record(struct scan *records)
     if (!records->failed && size >= HEAD_BYTES && size <= (size_t)(records->end - records->at))
         record = scan_bytes(records, (size_t)size);
     else
-        records->failed = true;
+        scan_fail(records);
     return record;
 }
 
@@ -247,7 +247,7 @@ decode_tx(struct scan *s, struct event *e)
     index = scan_varint(s);
     e->tx_index = (uint32_t)index;
     if (index > UINT32_MAX)
-        s->failed = true;
+        scan_fail(s);
 }
 
 static void

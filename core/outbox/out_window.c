@@ -71,7 +71,7 @@ open_next(struct outbox_queue *q)
     }
     if (record_open(&block->reader, buffer_view(&block->data), &err) != 0) {
         log_failure(LOG_ERROR, q->component, &err);
-        block->reader.scan.failed = true;
+        scan_fail(&block->reader.scan);
     }
     q->window_bytes += block->data.size;
     q->current = block;
@@ -141,7 +141,7 @@ read_next(struct outbox_queue *q, struct slot *slot)
         log_failure(LOG_ERROR, q->component, &err);
     log_error(q->component, "message %llu can't be read from the outbox and is dropped",
               (unsigned long long)(block->first_seq + block->loaded));
-    block->reader.scan.failed = true;
+    scan_fail(&block->reader.scan);
     return false;
 }
 

@@ -170,7 +170,7 @@ read_rule(struct record_reader *r)
 {
     uint64_t index = scan_varint(&r->scan);
     if (r->scan.failed || index > r->rule_count) {
-        r->scan.failed = true;
+        scan_fail(&r->scan);
         return (struct slice){"", 0};
     }
     if (index == r->rule_count) {
@@ -185,7 +185,7 @@ read_shape(struct record_reader *r)
 {
     uint64_t index = scan_varint(&r->scan);
     if (r->scan.failed || index > r->shape_count) {
-        r->scan.failed = true;
+        scan_fail(&r->scan);
         return 0;
     }
     if (index == r->shape_count) {
@@ -251,7 +251,7 @@ record_read(struct record_reader *r, struct record *out, struct error *err)
     if (!r->scan.failed && flags_sound(flags))
         read_fields(r, out, flags);
     else
-        r->scan.failed = true;
+        scan_fail(&r->scan);
     if (r->scan.failed)
         return error_set(err, ERROR_CORRUPT, "outbox block has a damaged record");
     return 1;

@@ -5,6 +5,19 @@
 #include <stdlib.h>
 #include "base/clock.h"
 
+/* Where reading will go on, until the first block of this run says so. */
+static void
+show_position(struct source *s, struct slice position)
+{
+    struct buffer text;
+    if (position.size == 0)
+        return;
+    buffer_init(&text, sizeof s->status.position);
+    s->plan.driver->describe(position, &text);
+    snprintf(s->status.position, sizeof s->status.position, "%s", buffer_cstring(&text));
+    buffer_release(&text);
+}
+
 static void
 copy_resume(struct source *s, const struct source_resume *resume)
 {
@@ -24,6 +37,7 @@ copy_resume(struct source *s, const struct source_resume *resume)
     s->context.position = &s->durable;
     s->status.epoch = s->context.epoch;
     s->status.watermark = resume->watermark;
+    show_position(s, resume->position);
 }
 
 struct source *

@@ -129,6 +129,7 @@ report(struct source *s, enum source_state state, const struct error *err)
     bool again =
         before.error.class == err->class && before.error.line == err->line && before.state == state;
     source_set_state(s, state, err);
+    s->complained = true;
     log_failure(again ? LOG_DEBUG : LOG_WARNING, s->component, err);
 }
 
@@ -165,6 +166,17 @@ wait_idle(struct source *s)
         wake_clear(&s->wake);
 }
 
+/* Nothing is on its way to the journal: what was proved holds, though no block says so yet. */
+static void
+show_watermark(struct source *s)
+{
+    if (s->given_count || s->batch)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->status.watermark = s->watermark;
+    pthread_mutex_unlock(&s->lock);
+}
+
 enum read { READ_FAILED = -1, READ_ON, READ_REOPEN };
 
 /* One piece of the log. */
@@ -187,6 +199,7 @@ read_once(struct source *s, struct error *err)
         return READ_ON; /* it is being stopped */
     if (source_take_commits(s, err) != 0)
         return READ_FAILED;
+    show_watermark(s);
     wait_idle(s);
     return READ_ON;
 }
@@ -194,6 +207,9 @@ read_once(struct source *s, struct error *err)
 static int
 stream(struct source *s, struct error *err)
 {
+    if (s->complained)
+        log_info(s->component, "streaming again");
+    s->complained = false;
     source_set_state(s, SOURCE_STREAMING, NULL);
     if (s->gap && source_emit_gap(s, err) != 0)
         return -1;

@@ -41,6 +41,7 @@ struct source {
     struct error lost; /* why */
     unsigned failures; /* in a row */
     int64_t keepalive_at;
+    bool complained; /* in the log, since it streamed last */
     bool open; /* the driver is */
     uint64_t emitted;
     size_t marks[2]; /* where the newest two records of `batch` begin */

@@ -148,4 +148,4 @@ def test(arguments):
 if __name__ == "__main__":
     if "--source" not in sys.argv:
         sys.argv += ["--source", "postgres"]
-    main(test, rounds=150, version="")
+    main(test, rounds=130, version="")

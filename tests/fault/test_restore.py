@@ -65,7 +65,7 @@ def says_lost(rig, kept):
     if not error.get("hint"):
         problems.append("lost, and no word of how to go on: %s" % error)
     events = rig.workspace.events()
-    rows = verify.rows_of(events)
+    rows = verify.ledgered(events)
     if len(rows) != kept:
         problems.append("%d rows in the restored journal, must be %d" % (len(rows), kept))
     rig.workspace.stop()
@@ -83,7 +83,7 @@ def says_lost(rig, kept):
     ids = [e["id"] for e in events]
     if len(set(ids)) != len(ids):
         problems.append("an id came twice")
-    tail = verify.rows_of(events)[kept:]
+    tail = verify.ledgered(events)[kept:]
     ledger = rig.source.ledger()
     ledger.changes = ledger.changes[-made:]
     report = verify.Report()

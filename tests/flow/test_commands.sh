@@ -33,7 +33,7 @@ expect 0 'before-lsn' "$tidegate" help journal trim
 expect 64 'did you mean "status"' "$tidegate" statsu
 expect 64 'replay is not built yet' "$tidegate" replay
 expect 64 'has no option --foo' "$tidegate" status --foo
-expect 0 'sources +sqlite' "$tidegate" version
+expect 0 'sources +.*sqlite' "$tidegate" version
 expect 0 '"version":"' "$tidegate" version --json
 expect 0 'wrote +ws/tidegate.lua' "$tidegate" init ws
 expect 0 'kept +ws/tidegate.lua' "$tidegate" init ws

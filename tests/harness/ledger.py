@@ -61,8 +61,9 @@ class LedgerWriter:
         self.file = open(path, "ab", buffering=0)
 
     def note(self, tx, changes):
-        """One write call, so that a kill leaves a line whole or out (or torn at the end)."""
-        self.file.write(json.dumps({"tx": tx, "changes": changes}).encode() + b"\n")
+        """One write call, so that a kill leaves a line whole or out, or torn; what comes after a torn
+        one begins a line of its own."""
+        self.file.write(b"\n" + json.dumps({"tx": tx, "changes": changes}).encode() + b"\n")
 
 
 class Ledger:

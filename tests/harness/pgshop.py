@@ -10,7 +10,8 @@ must come out event by event.
     run_cases([case])
 
 A case returns nothing; what is wrong goes to shop.problems or is raised as Failed. Cases of one
-version share a server and run a few at a time, since most of their time is waiting.
+version share a server; versions run beside each other and so do a few cases of each, since most of
+their time is waiting.
 """
 import argparse
 import concurrent.futures
@@ -18,16 +19,21 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 
 from . import pq
 from .daemon import Failed, Workspace, wait_until
 from .servers import Unavailable
+from .servers import postgres
 from .servers.postgres import Postgres
 
-AT_ONCE = 4
+AT_ONCE = 3
+SHOPS = []
+SAY = threading.Lock()
 
 
 def compact(value):
@@ -73,6 +79,7 @@ class Shop:
             db.execute("CREATE DATABASE %s" % db.identifier(name))
         self.workspace = self.other("ws")
         self.options = {"tables": ["*"]}
+        SHOPS.append(self)
 
     def other(self, name):
         made = Workspace(os.path.join(self.folder, name))
@@ -126,6 +133,8 @@ class Shop:
 
     def start(self, fault=None, wait=True, settings=None, **options):
         self.configure(settings, **options)
+        if self.workspace.running():
+            raise Failed("it runs already")
         self.workspace.start(fault=fault, wait=wait)
 
     def restart(self, kill=False, **options):
@@ -228,6 +237,7 @@ def served(version, **settings):
 
 
 def run_one(server, folder, case):
+    """What is wrong."""
     shop = None
     problems = []
     try:
@@ -244,21 +254,35 @@ def run_one(server, folder, case):
     return problems
 
 
+def say(text):
+    with SAY:
+        print(text, flush=True)
+
+
 def run_version(version, cases, settings, at_once):
-    """Number of cases that failed."""
+    """Number of cases that failed; None when there is no such server."""
     failed = 0
-    with served(version, **settings) as (server, folder), \
-            concurrent.futures.ThreadPoolExecutor(max_workers=at_once) as pool:
-        futures = {pool.submit(run_one, server, folder, case): case for case in cases
-                   if getattr(case, "since", 0) <= server.version}
-        for future in concurrent.futures.as_completed(futures):
-            problems = future.result()
-            print("%-8s %s on PostgreSQL %d" % ("failed" if problems else "passed", futures[future].__name__,
-                                                server.version), flush=True)
-            for problem in problems:
-                print("    " + problem.replace("\n", "\n    "), flush=True)
-            failed += bool(problems)
+    try:
+        with served(version, **settings) as (server, folder), \
+                concurrent.futures.ThreadPoolExecutor(max_workers=at_once) as pool:
+            futures = {pool.submit(run_one, server, folder, case): case for case in cases}
+            for future in concurrent.futures.as_completed(futures):
+                problems = future.result()
+                say("\n    ".join(["%-8s %s on PostgreSQL %d" % ("failed" if problems else "passed", futures[future].__name__,
+                                                                server.version)] + [p.replace("\n", "\n    ") for p in problems]))
+                failed += bool(problems)
+    except Unavailable as error:
+        say("skipped  PostgreSQL %s: %s" % (version or "", error))
+        return None
     return failed
+
+
+def end_by_signal(*_):
+    """Nothing that was started outlives the test."""
+    for shop in SHOPS:
+        shop.close()
+    postgres.end_all()
+    os._exit(143)
 
 
 def run_cases(cases, versions=(None, 17, 18), at_once=AT_ONCE, **settings):
@@ -268,15 +292,10 @@ def run_cases(cases, versions=(None, 17, 18), at_once=AT_ONCE, **settings):
     parser.add_argument("--version", type=int, action="append", help="of the server")
     given = parser.parse_args()
     chosen = [case for case in cases if given.only in case.__name__]
-    failed, ran, words = 0, 0, ""
-    for version in given.version or versions:
-        try:
-            failed += run_version(version, chosen, settings, at_once)
-            ran += 1
-        except Unavailable as error:
-            words = "PostgreSQL %s: %s" % (version or "", error)
-            print("skipped  " + words, flush=True)
-    if not ran:
-        print(words)
+    signal.signal(signal.SIGTERM, end_by_signal)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda v: run_version(v, chosen, settings, at_once), given.version or versions))
+    if all(failed is None for failed in found):
+        say("no PostgreSQL server can be had here")
         sys.exit(77)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if any(found) else 0)

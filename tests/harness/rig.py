@@ -79,7 +79,7 @@ rule("words", { on = "shop:%s", notify = "words", message = "edition %d: {{opera
 
         def there():
             events[:] = self.workspace.events()
-            return len(verify.rows_of(events)) >= rows
+            return len(verify.ledgered(events)) >= rows
         wait_until(there, seconds if self.workspace.running() else 0, 0.5)
         if self.workspace.running():
             self.workspace.wait_settled(len(events), seconds)

@@ -6,7 +6,8 @@ compares one to one and in order, before any deduplication.
 import json
 
 ROW_OPS = ("insert", "update", "delete", "truncate")
-COMPARED = ("table", "op", "key", "old", "new", "unchanged")
+LEDGER_OPS = ROW_OPS + ("message",)
+COMPARED = ("table", "op", "key", "old", "new", "unchanged", "meta", "message")
 SHOWN = 5
 
 
@@ -24,9 +25,14 @@ def short(thing, limit=260):
     return text if len(text) <= limit else text[:limit] + "…"
 
 
-def rows_of(got, source=None):
+def rows_of(got, source=None, ops=ROW_OPS):
     """Row changes of one database, or of all; Tidegate's own source tells of alarms."""
-    return [e for e in got if e["op"] in ROW_OPS and e.get("source") != "tidegate" and source in (None, e["source"])]
+    return [e for e in got if e["op"] in ops and e.get("source") != "tidegate" and source in (None, e["source"])]
+
+
+def ledgered(got, source=None):
+    """All that stands in a ledger: row changes, and messages in the log."""
+    return rows_of(got, source, LEDGER_OPS)
 
 
 def of_event(event):
@@ -169,7 +175,7 @@ def events(got, ledger, gaps=0, first_lsn=1, source=None):
     """The journal's events against the ledger, of one source if there are several. `gaps`: how many
     gap events are right."""
     report = Report()
-    rows = rows_of(got, source)
+    rows = ledgered(got, source)
     found = [e for e in got if e["op"] == "gap"]
     if len(found) != gaps:
         report.add("gap", "%d, must be %d: %s" % (len(found), gaps, short([e.get("gap") for e in found])))

@@ -189,7 +189,7 @@ WRONG = (
     ("", {"publication": "mi\"ne"}, ['publication "mi"ne"', "does not exist"], "error",
      r'^CREATE PUBLICATION "mi""ne" FOR TABLE "public"."orders"'),
     ("CREATE PUBLICATION mine FOR TABLE silent", {"publication": "mine"},
-     ["is not in publication", '"public"."orders"'], "warning", r'^ALTER PUBLICATION "mine" ADD TABLE "public"."orders";'),
+     ["is not in publication", '"public"."orders"'], "warning", r'^ALTER PUBLICATION "mine" ADD TABLE ONLY "public"."orders";'),
     ("CREATE PUBLICATION mine FOR TABLE orders WITH (publish = 'insert')", {"publication": "mine"},
      ["leaves out some operations"], "warning", r"^ALTER PUBLICATION \"mine\" SET \(publish = "),
     ("CREATE PUBLICATION mine FOR TABLE parts", {"publication": "mine", "tables": ["parts"]},

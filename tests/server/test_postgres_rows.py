@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness.daemon import wait_until  # noqa: E402
-from harness.pgshop import run_cases  # noqa: E402
+from harness.pgshop import line, run_cases  # noqa: E402
 
 BIG = "0123456789" * 400  # above the size from which a value is stored by itself
 
@@ -179,4 +179,75 @@ def max_row(shop):
     shop.check("the log says it", shop.logged("max_row is 1048576: its big cells are unknown"), True)
 
 
-run_cases([key_comes_and_goes, old_values, identity_default, identity_full, identity_index, keyless, toast, excluded, max_row])
+def identity_changes(shop):
+    """From one replica identity to another: each row with what the log has of it then."""
+    shop.sql("CREATE TABLE t(id int PRIMARY KEY, b int NOT NULL UNIQUE, v int)")
+    shop.start()
+    shop.sql("INSERT INTO t VALUES(1, 1, 1)", "ALTER TABLE t REPLICA IDENTITY FULL", "UPDATE t SET v = 2",
+             "ALTER TABLE t REPLICA IDENTITY USING INDEX t_b_key", "UPDATE t SET v = 3", "UPDATE t SET b = 3",
+             "ALTER TABLE t REPLICA IDENTITY DEFAULT", "UPDATE t SET id = 2", "DELETE FROM t")
+    events = shop.expect(
+        'insert t {"id":1,"b":1,"v":1}', 'update t {"id":1,"b":1,"v":2} old {"id":1,"b":1,"v":1}', 'ddl t alter retyped id,b',
+        'update t {"id":1,"b":1,"v":3}', 'update t {"id":1,"b":3,"v":3} old {"b":1}', 'ddl t alter retyped id,b',
+        'update t {"id":2,"b":3,"v":3} old {"id":1}', 'delete t old {"id":2}')
+    shop.check("keys", [e["key"] for e in events],
+               [{"id": 1}, {"id": 1}, None, {"b": 1}, {"b": 3}, None, {"id": 2}, {"id": 2}])
+
+
+def encodings(shop):
+    """Databases that are not in UTF-8: text and names are converted; what can't be is bytes."""
+    for encoding in ("LATIN1", "SQL_ASCII"):
+        name = "db_" + encoding.lower()
+        with shop.server.admin() as db:
+            db.execute("CREATE DATABASE %s ENCODING '%s' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'" % (name, encoding))
+    shop.name = "db_latin1"
+    shop.sql('CREATE TABLE "tàble"(id int PRIMARY KEY, "ñame" text, raw bytea, list text[])')
+    sources = {"latin": shop.source()}
+    shop.name = "db_sql_ascii"
+    shop.sql('CREATE TABLE "tàble"(id int PRIMARY KEY, "ñame" text, list text[])')
+    sources["ascii"] = shop.source()
+    shop.workspace.configure(sources, {})
+    shop.workspace.start()
+    shop.sql("INSERT INTO \"tàble\" VALUES(1, 'é', '{é}')", "SET client_encoding = 'SQL_ASCII'", "INSERT INTO \"tàble\" VALUES(2, E'a\\xe9', '{a}')",
+             "UPDATE \"tàble\" SET \"ñame\" = 'u'")
+    shop.name = "db_latin1"
+    shop.sql("INSERT INTO \"tàble\" VALUES(1, 'é', '\\xe9', '{é,\"ü\"}')", "SELECT pg_logical_emit_message(true, 'p', 'é')",
+             "SELECT pg_logical_emit_message(true, 'tidegate', '{\"by\":\"é\"}'); DELETE FROM \"tàble\"", "INSERT INTO \"tàble\" VALUES(2)")
+    events = shop.wait_for(lambda events: len(events) >= 9)
+    for source, want in (
+            ("ascii", ['insert tàble {"id":1,"ñame":"é","list":["é"]}', 'insert tàble {"id":2,"ñame":"Yek=","list":["a"]}',
+                       'update tàble {"id":1,"ñame":"u","list":["é"]}', 'update tàble {"id":2,"ñame":"u","list":["a"]}']),
+            ("latin", ['insert tàble {"id":1,"ñame":"é","raw":"6Q==","list":["é","ü"]}', 'message p "6Q=="'])):
+        got = [line(e) for e in events if e["source"] == source]
+        shop.check(source, got[:len(want)], want)
+    shop.check("latin goes on", line([e for e in events if e["source"] == "latin"][-1]),
+               'insert tàble {"id":2,"ñame":null,"raw":null,"list":null}')
+
+
+def key_moves(shop):
+    """Another primary key: rows have it from the first one on that was written under it, whatever was read before."""
+    for table in ("f", "first"):
+        shop.sql("CREATE TABLE %s(a int PRIMARY KEY, b int NOT NULL)" % table, "ALTER TABLE %s REPLICA IDENTITY FULL" % table)
+    shop.sql("CREATE TABLE d(a int PRIMARY KEY, b int NOT NULL)", "CREATE TABLE pair(a int, b int, PRIMARY KEY(a, b))",
+             "CREATE TABLE same(a int, b int, PRIMARY KEY(a, b)); ALTER TABLE same REPLICA IDENTITY FULL")
+    shop.start()
+    captured = ("f", "d", "pair", "same")
+    shop.sql(*["INSERT INTO %s VALUES(1, 10)" % t for t in captured])
+    shop.wait_line('insert same {"a":1,"b":10}')
+    for table, key in (("f", "b"), ("d", "b"), ("pair", "b, a"), ("same", "b, a"), ("first", "b")):
+        shop.sql("ALTER TABLE %s DROP CONSTRAINT %s_pkey, ADD PRIMARY KEY (%s)" % (table, table, key), "INSERT INTO %s VALUES(2, 20)" % table)
+    shop.sql("UPDATE f SET a = 3 WHERE b = 20", "UPDATE f SET b = 30 WHERE b = 20")
+    shop.wait_for(lambda events: any(e["new"] == {"a": 3, "b": 30} for e in events))  # the key is that of the present
+    shop.sql("ALTER TABLE f DROP CONSTRAINT f_pkey", "INSERT INTO f VALUES(4, 40)")
+    shop.wait_line('insert f {"a":4,"b":40}')
+    shop.sql("ALTER TABLE f ADD PRIMARY KEY (a, b)", "INSERT INTO f VALUES(5, 50)")
+    events = shop.wait_line('insert f {"a":5,"b":50}')
+    want = {"f": [{"a": 1}, {"b": 20}, {"b": 20}, {"b": 30}, None, {"a": 5, "b": 50}], "d": [{"a": 1}, {"b": 20}], "first": [{"b": 20}],
+            "pair": [{"a": 1, "b": 10}, {"b": 20, "a": 2}], "same": [{"a": 1, "b": 10}, {"b": 20, "a": 2}]}
+    for table, keys in want.items():
+        got = [e["key"] for e in events if e["table"] == table and e["op"] != "ddl"]
+        shop.check("keys of " + table, [k and list(k.items()) for k in got], [k and list(k.items()) for k in keys])
+    shop.check_sound(events)
+
+
+run_cases([key_moves, key_comes_and_goes, old_values, identity_default, identity_full, identity_index, keyless, toast, excluded, max_row, identity_changes, encodings])

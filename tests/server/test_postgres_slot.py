@@ -1,22 +1,29 @@
 #!/usr/bin/env python3
 """Continuity with a PostgreSQL server: every way in which the log at hand is not the one that was
 read ends in the right state with the right words, never in silence; and what only looks like a loss
-goes on. Each loss under on_lost = "fail" (then accepted by a person) and under "accept"."""
+goes on. Each loss under on_lost = "fail" (then accepted by a person) and under "accept". Links to
+this are tests too: test_postgres_slot_VERSION.py is for that version of the server."""
 import argparse
+import concurrent.futures
 import contextlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness.daemon import Failed, Workspace, wait_until  # noqa: E402
+from harness.pgshop import SHOPS, end_by_signal, say  # noqa: E402
 from harness.servers import Unavailable  # noqa: E402
 from harness.servers.postgres import Postgres  # noqa: E402
 
 LONG = "x" * 20000
 ACCEPT = 'on_lost = "accept"'
+AT_ONCE = 6
 
 
 class Shop:
@@ -27,14 +34,18 @@ class Shop:
         self.server = Postgres(os.path.join(self.folder, "server"), version)
         self.workspace = Workspace(os.path.join(self.folder, "ws"))
         self.more = {}
+        SHOPS.append(self)
         self.sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def close(self):
         self.workspace.close()
         self.server.close()
+
+    def __exit__(self, *_):
+        self.close()
         if not os.environ.get("KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -69,8 +80,12 @@ class Shop:
             raise Failed('not %s ("%s"): %s\n%s' % (state, words, self.source(), self.workspace.log_tail()))
         return found
 
+    def events(self):
+        """Without those of Tidegate's own state."""
+        return [e for e in self.workspace.events() if e["driver"] != "tidegate"]
+
     def ids(self):
-        return [e["new"]["id"] for e in self.workspace.events() if e["op"] == "insert"]
+        return [e["new"]["id"] for e in self.events() if e["op"] == "insert"]
 
     def wait_ids(self, *want, seconds=20):
         if not wait_until(lambda: self.ids() == list(want), seconds, 0.1):
@@ -79,6 +94,13 @@ class Shop:
     def wait_id(self, number, seconds=20):
         if not wait_until(lambda: number in self.ids(), seconds, 0.1):
             raise Failed("row %d does not come: %s\n%s" % (number, self.source(), self.workspace.log_tail()))
+
+    def messages(self):
+        return [e["message"]["prefix"] for e in self.events() if e["op"] == "message"]
+
+    def wait_message(self, prefix):
+        if not wait_until(lambda: prefix in self.messages(), 20, 0.1):
+            raise Failed("message %s does not come: %s" % (prefix, self.source()))
 
     def slot(self):
         return self.one("SELECT slot_name FROM pg_replication_slots")
@@ -93,8 +115,9 @@ class Shop:
         return names
 
     def make_publications(self, names):
-        self.sql("CREATE PUBLICATION \"%s\" FOR TABLE t" % names[0])
-        self.sql("CREATE PUBLICATION \"%s\" WITH (publish = 'insert, truncate')" % names[1])
+        root = "publish_via_partition_root = true"
+        self.sql("CREATE PUBLICATION \"%s\" FOR TABLE ONLY t WITH (%s)" % (names[0], root))
+        self.sql("CREATE PUBLICATION \"%s\" WITH (publish = 'insert, truncate', %s)" % (names[1], root))
 
     def begin(self, policy, **more):
         """Two rows are read, and the daemon is stopped."""
@@ -178,6 +201,55 @@ def restored(shop):
     return 1, 2, 3
 
 
+def restored_and_long(shop):
+    """The same, and its log has long passed the place up to which was read."""
+    restored(shop)
+    for number in range(50, 60):
+        shop.insert(number)
+    return 1, 2, 3
+
+
+def pass_log(shop):
+    """The server's log goes on by a segment or two, with nothing that is captured."""
+    for _ in range(2):
+        shop.sql("CREATE TABLE filler(); DROP TABLE filler")
+        shop.sql("SELECT pg_switch_wal()")
+
+
+def restored_message(shop):
+    """What was read last is a message outside of transactions; the log of the copy has passed it."""
+    shop.copy_data()
+    shop.workspace.start()
+    shop.insert(3)
+    shop.wait_ids(1, 2, 3)
+    shop.sql("SELECT pg_logical_emit_message(false, 'p', repeat('x', 20000))")
+    shop.wait_message("p")
+    shop.workspace.stop()
+    shop.put_back()
+    shop.server.start()
+    for number in range(50, 60):
+        shop.insert(number)
+    shop.sql("SELECT pg_switch_wal()")
+    shop.insert(60)
+    return 1, 2, 3
+
+
+def restored_half(shop):
+    """What was read last is one half of a transaction, and nothing that is captured comes in its place."""
+    shop.copy_data()
+    shop.workspace.start(fault="source.mid_batch:8000:late")
+    shop.sql("INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1000, 21000) i")
+    if not shop.workspace.wait_end(20):
+        raise Failed("it was not killed in mid-transaction")
+    read = tuple(shop.ids())
+    if not 2 < len(read) < 20000:
+        raise Failed("%d rows were read" % len(read))
+    shop.put_back()
+    shop.server.start()
+    pass_log(shop)
+    return read
+
+
 def forked(shop):
     """The copy is a standby that lags, and takes over."""
     shop.copy_data()
@@ -229,7 +301,10 @@ LOSSES = (
     (made_again, "somebody else read from it, or it was made again"),
     (ahead, "somebody else read from it, or it was made again"),
     (another_server, "this is another server"),
-    (restored, "it was restored from a backup"),
+    (restored, "was restored from a backup"),
+    (restored_and_long, "was restored from a backup"),
+    (restored_message, "was restored from a backup"),
+    (restored_half, "it is not in the log any more"),
     (forked, "which left timeline 1 at"),
     (forked_and_long, "which left timeline 1 at"),
     (another_slot, 'the replication slot is "another" now'),
@@ -260,6 +335,9 @@ def check_lost(shop, words, read):
 def check_accepted(shop, words, read):
     """One gap that says why, the next epoch, and what comes from here on, once."""
     problems = []
+    shop.workspace.wait_alive()  # `events` would be in its way
+    if not wait_until(lambda: [e for e in shop.events() if e["op"] == "gap"], 20, 0.1):
+        raise Failed("no gap: %s\n%s" % (shop.source(), shop.workspace.log_tail()))
     shop.wait_state("streaming")
     shop.insert(100)
     shop.wait_id(100)
@@ -267,7 +345,7 @@ def check_accepted(shop, words, read):
     shop.workspace.start()
     shop.insert(101)
     shop.wait_id(101)
-    events = shop.workspace.events()
+    events = shop.events()
     gaps = [e for e in events if e["op"] == "gap"]
     if len(gaps) != 1 or words not in str(gaps[0]["gap"]["reason"]):
         problems.append("the gaps are %s, must be one with \"%s\"" % ([e["gap"] for e in gaps], words))
@@ -319,7 +397,7 @@ def somebody_reads(shop):
 
 def check_unbroken(shop, *read):
     shop.wait_ids(*read)
-    events, found = shop.workspace.events(), shop.source()
+    events, found = shop.events(), shop.source()
     problems = ["a gap: %s" % e["gap"] for e in events if e["op"] == "gap"]
     if found["epoch"] != 1:
         problems.append("epoch %s, must be 1" % found["epoch"])
@@ -418,7 +496,131 @@ def crashed(shop):
     return check_unbroken(shop, 1, 2, 3)
 
 
-OTHERS = (in_use, other_plugin, other_database, took_over, older_named_slot, dropped_while_read, crashed)
+def crashed_message(shop):
+    """The same with a message outside of transactions as the last that was read: it comes once."""
+    shop.configure("fail")
+    shop.workspace.start()
+    shop.insert(1)
+    shop.sql("SELECT pg_logical_emit_message(false, 'one', 'x')")
+    shop.insert(2)
+    shop.sql("SELECT pg_logical_emit_message(false, 'two', 'x')")
+    shop.wait_message("two")
+    shop.server.kill()
+    shop.server.start()
+    shop.sql("SELECT pg_logical_emit_message(false, 'three', 'x')")
+    shop.insert(3)
+    problems = check_unbroken(shop, 1, 2, 3)
+    return problems if shop.messages() == ["one", "two", "three"] else problems + ["messages %s" % shop.messages()]
+
+
+def advanced_meanwhile(shop):
+    """The slot is moved by somebody while a lock makes the start wait."""
+    shop.begin("fail", tables=["*"])
+    shop.sql("CREATE TABLE b(id int PRIMARY KEY)")
+    shop.insert(3)
+    with shop.server.admin() as db:
+        db.execute("BEGIN")
+        db.execute("LOCK TABLE b IN ACCESS EXCLUSIVE MODE")
+        shop.workspace.start(wait=False)
+        if not wait_until(lambda: shop.one("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0", 10, 0.02):
+            raise Failed("nothing waits for the lock")
+        shop.sql("SELECT pg_replication_slot_advance(%s, pg_current_wal_lsn())", shop.slot())
+        db.execute("ROLLBACK")
+    shop.wait_state("lost", words="moved on by somebody else")
+    return [] if shop.ids() == [1, 2] else ["rows %s, must be 1 and 2" % shop.ids()]
+
+
+# A second server that follows the first.
+
+@contextlib.contextmanager
+def standby_of(shop, **settings):
+    """Made of a copy, and stopped; slots are not copied."""
+    primary = shop.server
+    shop.sql("SELECT pg_create_physical_replication_slot('followed', true)")
+    primary.stop()
+    with Postgres(os.path.join(shop.folder, "standby"), primary.version, started=False) as standby:
+        shutil.rmtree(standby.data)
+        subprocess.run(["cp", "-a", primary.data, standby.data], check=True)
+        for name in os.listdir(os.path.join(standby.data, "pg_replslot")):
+            shutil.rmtree(os.path.join(standby.data, "pg_replslot", name))
+        signal_file = os.path.join(standby.data, "standby.signal")
+        open(signal_file, "w").close()
+        if standby.who:
+            os.chown(signal_file, standby.who[1], standby.who[2])
+        primary.start()
+        standby.settings.update(primary_conninfo=primary.conninfo(host="127.0.0.1", sslmode="disable"), primary_slot_name="followed",
+                                **settings)
+        yield standby
+
+
+def both_hosts(shop, standby, **more):
+    """The source may read from either."""
+    url = shop.server.conninfo(host="127.0.0.1,127.0.0.1", port="%d,%d" % (shop.server.port, standby.port), sslmode="disable",
+                               sslrootcert=None, **more)
+    shop.configure("fail", url=url)
+
+
+def keep_in_step(shop, standby):
+    """Writes until the standby has a copy of the slot that it could read from, and all the rows; how many."""
+    ids = []
+
+    def kept():
+        ids.append(len(ids) + 1)
+        shop.insert(ids[-1])
+        shop.sql("SELECT pg_log_standby_snapshot()")
+        with standby.admin() as db:
+            return db.one("SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary") == "1"
+    if not wait_until(kept, 30, 0.3):
+        raise Failed("the slot is not kept in step: %s" % standby.log_tail())
+    shop.wait_ids(*ids)
+    end = shop.one("SELECT pg_current_wal_lsn()")
+    with standby.admin() as db:
+        wait_until(lambda: db.one("SELECT pg_last_wal_replay_lsn() >= %s", end) == "t", 10, 0.1)
+    return ids
+
+
+def synced(shop):
+    """A standby that took over goes on with the slot that it kept in step; until then nobody can read that."""
+    primary = shop.server
+    if primary.version < 17:
+        raise Unavailable("slots are kept in step from 17 on")
+    shop.sql("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput', false, false, true)")
+    with standby_of(shop, hot_standby_feedback="on", sync_replication_slots="on") as standby:
+        standby.start()
+        shop.configure("fail", slot="theirs")
+        shop.workspace.start()
+        ids = keep_in_step(shop, standby)
+        shop.workspace.stop()
+        shop.server = standby
+        shop.configure("fail")
+        shop.workspace.start(wait=False)
+        shop.wait_state("failed", words="is a copy of the primary's")
+        primary.kill()
+        shop.one("SELECT pg_promote()")
+        shop.insert(900)
+        problems = check_unbroken(shop, *ids, 900)
+        shop.server = primary
+    return problems
+
+
+def other_host(shop):
+    """Where the primary does not answer, a standby without the slot proves nothing."""
+    shop.begin("fail")
+    with standby_of(shop) as standby:
+        standby.start()
+        both_hosts(shop, standby)
+        shop.workspace.start()
+        shop.insert(3)
+        shop.wait_ids(1, 2, 3)
+        shop.server.stop()
+        found = shop.wait_state("connecting", words="standby")
+        problems = [] if found["error"]["class"] == "busy" else ["not busy: %s" % found["error"]]
+        shop.server.start()
+        shop.insert(4)
+        return problems + check_unbroken(shop, 1, 2, 3, 4)
+
+
+OTHERS = (synced, other_host, advanced_meanwhile, crashed_message, in_use, other_plugin, other_database, took_over, older_named_slot, dropped_while_read, crashed)
 
 
 def with_shop(version, case):
@@ -435,46 +637,36 @@ def cases():
         yield case.__name__, lambda v, c=case: with_shop(v, c)
 
 
-def run(version, only):
-    """The number that ran, and of those that failed; Unavailable when there is no such server."""
-    ran = failed = 0
-    for name, case in cases():
-        if only not in name:
-            continue
-        try:
-            problems = case(version)
-        except Failed as error:
-            problems = [str(error)]
-        except Unavailable as error:
-            if ran == 0:
-                raise
-            print("skipped  %s: %s" % (name, error), flush=True)
-            continue
-        ran += 1
-        failed += bool(problems)
-        print("%-8s %s on %s" % ("failed" if problems else "passed", name, version or "the installed server"), flush=True)
-        for problem in problems:
-            print("    " + problem)
-    return ran, failed
+def run_one(version, name, case):
+    """1 if it failed, 0 if not; None when there is nothing that it could run on."""
+    try:
+        problems = case(version)
+    except Failed as error:
+        problems = [str(error)]
+    except Unavailable as error:
+        say("skipped  %s: %s" % (name, error))
+        return None
+    except Exception:  # pylint: disable=broad-except
+        problems = [traceback.format_exc()]
+    say("\n    ".join(["%-8s %s on %s" % ("failed" if problems else "passed", name, version or "the installed server")] + problems))
+    return int(bool(problems))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--version", type=int, action="append", help="of the server; default: the installed one and 18")
+    parser.add_argument("--version", type=int, help="of the server; default: the one of the script's name, or the installed one")
     given = parser.parse_args()
-    ran, failed, words = 0, 0, ""
-    for version in given.version or (None, 18):
-        try:
-            more = run(version, given.only)
-            ran, failed = ran + more[0], failed + more[1]
-        except Unavailable as error:
-            words = "PostgreSQL %s: %s" % (version or "", error)
-            print("skipped  " + words, flush=True)
-    if ran == 0:
-        print(words)
+    named = re.search(r"_(\d+)\.py$", sys.argv[0])
+    version = given.version or (int(named.group(1)) if named else None)
+    signal.signal(signal.SIGTERM, end_by_signal)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        futures = [pool.submit(run_one, version, name, case) for name, case in cases() if given.only in name]
+        found = [future.result() for future in futures]
+    if all(failed is None for failed in found):
+        say("no PostgreSQL server can be had here")
         sys.exit(77)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if any(found) else 0)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,14 @@ old_mend(struct drawing *d, const struct pg_table *table)
 }
 
 /* The rows from `from` to `end` are the table's columns. */
+/* old_values = "full" makes the log carry old rows, where the role may alter the table. */
+static bool
+altered_at_start(const struct source_plan *plan, const struct pg_table *table)
+{
+    const struct pg_options *options = plan->options;
+    return plan->common.old_values == SOURCE_OLD_FULL && table->owned && !options->publication;
+}
+
 static int
 draw_table(struct drawing *d, const struct pg_table *table, int from, int end, struct error *err)
 {
@@ -162,8 +170,10 @@ draw_table(struct drawing *d, const struct pg_table *table, int from, int end, s
     const struct schema *schema = schema_intern(d->s->plan->schemas, &draft, err);
     if (!schema)
         return -1;
-    struct captured_table found = {
-        .schema = schema, .old_values = table->logs_old, .old_mend = old_mend(d, table)};
+    struct captured_table found = {.schema = schema,
+                                   .old_values =
+                                       table->logs_old || altered_at_start(d->s->plan, table),
+                                   .old_mend = old_mend(d, table)};
     d->ended = d->visit(d->context, &found) != 0;
     return 0;
 }

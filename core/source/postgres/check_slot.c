@@ -246,6 +246,17 @@ check_lag(struct pg_checking *c, struct error *err)
     return 0;
 }
 
+/* Are publications of ours there, as after a first start? */
+static bool
+any_published(const struct pg_checking *c)
+{
+    for (size_t i = 0; i < c->publication_count; i++) {
+        if (c->publications[i].exists && !c->options->publication)
+            return true;
+    }
+    return false;
+}
+
 static void
 say_missing_slot(struct pg_checking *c)
 {
@@ -253,8 +264,19 @@ say_missing_slot(struct pg_checking *c)
         *c->slot_name
             ? arena_printf(&c->arena, "slot \"%s\" is made when the source starts", c->slot_name)
             : "the replication slot is made when the source starts";
-    if (!c->options->slot) {
+    if (!c->options->slot && !any_published(c)) {
         pg_check_say(c, CHECK_OK, what, "");
+        return;
+    }
+    if (!c->options->slot) {
+        pg_check_say(
+            c, CHECK_WARNING,
+            arena_printf(&c->arena,
+                         "slot \"%s\" is missing though its publications are there: if this"
+                         " source has run before, what it has not read is lost, and it waits"
+                         " for on_lost = \"accept\"",
+                         c->slot_name),
+            "");
         return;
     }
     pg_check_say(c, CHECK_WARNING,

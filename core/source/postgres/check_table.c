@@ -247,7 +247,7 @@ owner_statement(struct pg_checking *c, const struct pg_table *table, const char 
     const struct pg_candidate *is = candidate_of(c, table->oid);
     const struct pg_published *p = &c->publications[!table->has_identity];
     if (p->exists)
-        return arena_printf(&c->arena, "ALTER PUBLICATION %s ADD TABLE %s; -- as a superuser",
+        return arena_printf(&c->arena, "ALTER PUBLICATION %s ADD TABLE ONLY %s; -- as a superuser",
                             pg_check_name(c, p->name), name);
     if (is && is->owner)
         return arena_printf(&c->arena,
@@ -269,7 +269,7 @@ check_owner(struct pg_checking *c, const struct pg_table *table, const char *nam
                                   "table %s is not in publication \"%s\": its changes are not"
                                   " captured",
                                   name, c->options->publication),
-                     arena_printf(&c->arena, "ALTER PUBLICATION %s ADD TABLE %s;",
+                     arena_printf(&c->arena, "ALTER PUBLICATION %s ADD TABLE ONLY %s;",
                                   pg_check_name(c, c->options->publication), name));
     else if (!table->owned)
         pg_check_say(c, CHECK_ERROR,

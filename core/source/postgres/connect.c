@@ -235,6 +235,8 @@ try_hosts(struct pg_session *s, struct pg_try *try, struct error *err)
         result = try_host(s, try, &one);
         if (result != 0)
             add_failure(&all, &one, try->plan);
+        else
+            s->host = i;
         if (one.class != ERROR_UNREACHABLE || given_up(s))
             break;
     }
@@ -287,6 +289,25 @@ pg_session_open(struct pg_session *s, const struct source_plan *plan,
         struct pg_try try = {.plan = plan, .params = &params, .purpose = purpose};
         warn_of_weak_tls(&params, plan);
         result = try_all(s, &try, &params, err);
+    }
+    pg_params_release(&params);
+    return result;
+}
+
+int
+pg_session_open_beside(struct pg_session *s, const struct pg_session *other, struct error *err)
+{
+    struct pg_params params;
+    *s = (struct pg_session){.plan = other->plan, .source = other->source};
+    int result = pg_params_build(&params, other->plan, PG_SQL, err);
+    if (result == 0) {
+        struct pg_try try = {.plan = other->plan, .params = &params, .purpose = PG_SQL};
+        ensure(other->host < params.host_count);
+        params.hosts += other->host;
+        params.host_count = 1;
+        pg_params_set(&params, "target_session_attrs", "any");
+        result = try_hosts(s, &try, err);
+        s->host = other->host;
     }
     pg_params_release(&params);
     return result;

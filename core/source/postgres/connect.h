@@ -20,6 +20,7 @@ struct pg_session {
     const struct source_context *source; /* asked whether to give up; NULL (commands): never */
     int version;                         /* server_version_num, 150018 for 15.18 */
     char state[6];                       /* SQLSTATE of the last failed statement, or "" */
+    size_t host;                         /* which of the plan's hosts it is with */
 };
 
 enum pg_purpose {
@@ -37,6 +38,10 @@ enum pg_purpose {
 int pg_session_open(struct pg_session *s, const struct source_plan *plan,
                     const struct source_context *source, enum pg_purpose purpose,
                     struct error *err) must_check;
+/* The same, PG_SQL, to the very host that `other` is with: of several only that one has the log
+ * that is read. */
+int pg_session_open_beside(struct pg_session *s, const struct pg_session *other,
+                           struct error *err) must_check;
 void pg_session_close(struct pg_session *s); /* safe on a closed one */
 
 /* Waits up to 100 ms for `events` (POLLIN, POLLOUT) on the connection. False: the source is being

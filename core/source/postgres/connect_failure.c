@@ -71,7 +71,8 @@ static const struct rule {
 
     {"", NULL, "no password supplied", ERROR_DENIED,
      "{where} wants a password of role {role}, and none is given",
-     "set `password = secret(\"…\")`, or put a line HOST:PORT:DATABASE:ROLE:PASSWORD into {pass}"},
+     "set `password = \"…\"` or `password = env(\"…\")`, or put a line "
+     "HOST:PORT:DATABASE:ROLE:PASSWORD into {pass}"},
     {"", NULL, "Connection refused", ERROR_UNREACHABLE, "nothing listens at {where}",
      "start the server, or correct `host` and `port`; to be reached from another machine its "
      "listen_addresses must name more than localhost"},

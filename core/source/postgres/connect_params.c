@@ -9,7 +9,9 @@
 #define OUR_SETTINGS                                                                               \
     "-c DateStyle=ISO -c IntervalStyle=iso_8601 -c TimeZone=UTC -c extra_float_digits=3 "          \
     "-c bytea_output=hex -c lc_monetary=C -c search_path=pg_catalog -c statement_timeout=30s "     \
-    "-c lock_timeout="
+    "-c client_min_messages=warning -c idle_session_timeout=0 "                                    \
+    "-c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off -c "            \
+    "lock_timeout="
 
 /* A new slot waits for each transaction that runs; one that gave up would begin to wait anew, and
  * beside long transactions never end. */

@@ -8,10 +8,13 @@
 /* Runs as whoever changes the table, with nobody's names but the system's, and may fail by no
  * means: what goes wrong in it is a line in the server's log. Every permanent table is told of, a
  * partition as its root; the reader knows which it captures. The content is bytes, since that of a
- * logical message is never converted from the database's encoding. */
+ * logical message is never converted from the database's encoding. The prefix is the source's own:
+ * several of them may have their triggers in one database.
+ *
+ * EXCEPTION makes it a subtransaction, whose changes the server merges with the others by place,
+ * and a message has the place at which it ends, which is where the next change begins: an empty
+ * message behind the others keeps them in front of a row that follows. */
 static const char body[] =
-    "\n"
-    "DECLARE\n"
     "    change record;\n"
     "BEGIN\n"
     "    IF tg_event = 'sql_drop' THEN\n"
@@ -21,8 +24,9 @@ static const char body[] =
     "                       'oid', d.objid::bigint) AS content\n"
     "            FROM pg_event_trigger_dropped_objects() d\n"
     "            WHERE d.object_type = 'table' AND d.objsubid = 0 AND NOT d.is_temporary\n"
+    "            ORDER BY d.objid\n"
     "        LOOP\n"
-    "            PERFORM pg_logical_emit_message(true, '" PG_DDL_PREFIX "',\n"
+    "            PERFORM pg_logical_emit_message(true, prefix,\n"
     "                                            convert_to(change.content::text, 'UTF8'));\n"
     "        END LOOP;\n"
     "    ELSE\n"
@@ -33,7 +37,10 @@ static const char body[] =
     "                               format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)\n"
     "                           FROM pg_attribute a\n"
     "                           WHERE a.attrelid = t.oid AND a.attnum > 0\n"
-    "                               AND NOT a.attisdropped)) AS content\n"
+    "                               AND NOT a.attisdropped AND (a.attgenerated = ''\n"
+    "                                   OR a.attgenerated = 's' AND\n"
+    "                                   current_setting('server_version_num')::int >= 180000)))\n"
+    "                       AS content\n"
     "            FROM (SELECT DISTINCT coalesce(pg_partition_root(c.objid), c.objid) AS oid\n"
     "                  FROM pg_event_trigger_ddl_commands() c\n"
     "                  WHERE c.classid = 'pg_class'::regclass\n"
@@ -41,10 +48,14 @@ static const char body[] =
     "            JOIN pg_class t ON t.oid = touched.oid\n"
     "                AND t.relpersistence = 'p' AND t.relkind IN ('r', 'p')\n"
     "            JOIN pg_namespace n ON n.oid = t.relnamespace\n"
+    "            ORDER BY t.oid\n"
     "        LOOP\n"
-    "            PERFORM pg_logical_emit_message(true, '" PG_DDL_PREFIX "',\n"
+    "            PERFORM pg_logical_emit_message(true, prefix,\n"
     "                                            convert_to(change.content::text, 'UTF8'));\n"
     "        END LOOP;\n"
+    "    END IF;\n"
+    "    IF found THEN\n"
+    "        PERFORM pg_logical_emit_message(true, prefix, ''::bytea);\n"
     "    END IF;\n"
     "EXCEPTION WHEN OTHERS THEN\n"
     "    RAISE LOG 'tidegate: a changed table could not be told of: %', sqlerrm;\n"
@@ -55,7 +66,8 @@ static const char body[] =
 static const struct trigger {
     const char *suffix, *event, *tags;
 } triggers[] = {
-    {"_ddl", "ddl_command_end", "'ALTER TABLE', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO'"},
+    {"_ddl", "ddl_command_end",
+     "'ALTER TABLE', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO'"},
     {"_drop", "sql_drop", "'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED'"},
 };
 
@@ -99,6 +111,23 @@ begin_planning(struct planning *p, struct pg_session *s, struct error *err)
     buffer_init(&p->sql, 1 << 16);
 }
 
+void
+pg_ddl_trigger_prefix(const struct source_plan *plan, char out[PG_DDL_PREFIX_SIZE])
+{
+    char base[PG_NAME];
+    pg_ddl_trigger_schema(plan, base);
+    snprintf(out, PG_DDL_PREFIX_SIZE, PG_DDL_PREFIX ".%s", base);
+}
+
+/* The name in it needs no quotes: letters, digits and _. */
+static void
+put_body(const struct planning *p, struct buffer *out)
+{
+    char prefix[PG_DDL_PREFIX_SIZE];
+    pg_ddl_trigger_prefix(p->s->plan, prefix);
+    buffer_printf(out, "\nDECLARE\n    prefix constant text := '%s';\n%s", prefix, body);
+}
+
 static void
 put_name(struct planning *p, const char *name)
 {
@@ -117,10 +146,14 @@ hand_over(struct planning *p)
 static PGresult *
 ask_function(struct planning *p)
 {
+    struct buffer wanted;
+    buffer_init(&wanted, 1 << 16);
+    put_body(p, &wanted);
     buffer_reset(&p->sql);
     buffer_text(&p->sql, "SELECT n.oid IS NOT NULL AS schema, p.oid IS NOT NULL AS function,"
                          " coalesce(p.prosrc = ");
-    pg_quote_text(&p->sql, slice_of(body));
+    pg_quote_text(&p->sql, buffer_view(&wanted));
+    buffer_release(&wanted);
     buffer_text(&p->sql,
                 " AND p.proconfig = ARRAY['" SETTING "'] AND NOT p.prosecdef"
                 " AND p.prolang = (SELECT oid FROM pg_catalog.pg_language"
@@ -163,7 +196,7 @@ make_function(struct planning *p)
     put_name(p, p->base);
     buffer_text(&p->sql, ".ddl() RETURNS event_trigger LANGUAGE plpgsql"
                          " SET search_path = pg_catalog, pg_temp AS $tidegate$");
-    buffer_text(&p->sql, body);
+    put_body(p, &p->sql);
     buffer_text(&p->sql, "$tidegate$;");
     return hand_over(p);
 }

@@ -1,13 +1,19 @@
 /* The event trigger of `ddl = "trigger"`: it adds each statement that changes a captured table to
- * the log, as a logical message with the prefix tidegate.ddl, since pgoutput itself does not carry
- * DDL. Its content is JSON: {"kind":"ALTER TABLE","sql":…,"schema":…,"table":…,"oid":…,"columns":
- * [["id","integer"],…]} (columns as they are after it; absent after a drop). */
+ * the log, as a logical message with a prefix of the source's own, since pgoutput itself does not
+ * carry DDL. Its content is JSON: {"kind":"ALTER
+ * TABLE","sql":…,"schema":…,"table":…,"oid":…,"columns":
+ * [["id","integer"],…]} (columns as they are after it; absent after a drop). An
+ * empty message follows those of a statement. */
 #ifndef SOURCE_POSTGRES_DDL_TRIGGER_H
 #define SOURCE_POSTGRES_DDL_TRIGGER_H
 
 #include "source/postgres/publication.h"
 
-#define PG_DDL_PREFIX "tidegate.ddl"
+#define PG_DDL_PREFIX      "tidegate.ddl"
+#define PG_DDL_PREFIX_SIZE (sizeof PG_DDL_PREFIX + PG_NAME)
+
+/* "tidegate.ddl.<schema of its function>" */
+void pg_ddl_trigger_prefix(const struct source_plan *plan, char out[PG_DDL_PREFIX_SIZE]);
 
 /* The schema of its function, which nothing else stands in: named as our first publication is. */
 void pg_ddl_trigger_schema(const struct source_plan *plan, char out[PG_NAME]);

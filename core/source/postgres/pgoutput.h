@@ -16,10 +16,10 @@ enum pg_frame_kind { PG_FRAME_DATA = 'w', PG_FRAME_KEEPALIVE = 'k' };
 
 struct pg_frame {
     enum pg_frame_kind kind;
-    uint64_t start;      /* DATA: where this message stands; 0 for Relation and Type */
-    uint64_t end;        /* the server's end of the log */
-    int64_t sent;        /* when the server sent it, µs since 1970 */
-    bool reply;          /* KEEPALIVE: an answer is wanted at once */
+    uint64_t start;       /* DATA: where this message stands; 0 for Relation and Type */
+    uint64_t end;         /* the server's end of the log */
+    int64_t sent;         /* when the server sent it, µs since 1970 */
+    bool reply;           /* KEEPALIVE: an answer is wanted at once */
     struct slice message; /* DATA */
 };
 

@@ -7,7 +7,7 @@
 
 /* The head: version, stage, 2 zero bytes, then the fields below in this order, 8 zero bytes. Stored
  * in every block of the journal: a new layout takes a new version. */
-enum { HEAD_VERSION = 1, TAIL_VERSION = 1 };
+enum { HEAD_VERSION = 1, TAIL_VERSION = 2 };
 enum {
     AT_VERSION = 0,
     AT_STAGE = 1,
@@ -24,8 +24,10 @@ enum {
     AT_SPARE_END = 56,
 };
 
-/* Of one stored table: an oid and flags of a byte each, the schema's 8, one for no partitions. */
-enum { KNOWN_BYTES_MIN = 11, KNOWN_FIRST_ROOM = 16 };
+/* Of one stored table: how far its oid is from the one before, its flags and what is there of it,
+ * and that. */
+enum { KNOWN_SCHEMA = 1, KNOWN_PARTITIONS = 2, KNOWN_FLAGS_SHIFT = 2 };
+enum { KNOWN_BYTES_MIN = 2, KNOWN_FIRST_ROOM = 16 };
 
 static void
 store32(char *to, uint32_t value)
@@ -83,6 +85,12 @@ is_head(struct slice bytes)
     return bytes.size >= PG_POSITION_HEAD && bytes.data[AT_VERSION] == HEAD_VERSION &&
            (uint8_t)bytes.data[AT_STAGE] <= PG_STAGE_WHOLE && !bytes.data[AT_SPARE] &&
            !bytes.data[AT_SPARE + 1] && !load64(bytes.data + AT_SPARE_END);
+}
+
+bool
+pg_position_is_newer(struct slice bytes)
+{
+    return bytes.size >= PG_POSITION_HEAD && (uint8_t)bytes.data[AT_VERSION] > HEAD_VERSION;
 }
 
 int
@@ -196,21 +204,30 @@ pg_tail_release(struct pg_tail *tail)
     pg_tail_init(tail);
 }
 
+/* The tail stands in every block: of tables that nothing was heard of yet, 2 or 3 bytes. */
+static void
+write_known(const struct pg_known *known, uint32_t before, struct buffer *out)
+{
+    unsigned there =
+        (known->schema ? KNOWN_SCHEMA : 0u) | (known->partitions ? KNOWN_PARTITIONS : 0u);
+    buffer_varint(out, known->oid - before);
+    buffer_varint(out, (uint64_t)known->flags << KNOWN_FLAGS_SHIFT | there);
+    if (known->schema)
+        buffer_u64(out, known->schema);
+    if (known->partitions)
+        buffer_u64(out, known->partitions);
+}
+
 void
 pg_tail_write(const struct pg_tail *tail, struct buffer *out)
 {
     buffer_byte(out, TAIL_VERSION);
     buffer_lenslice(out, slice_of(tail->slot));
     buffer_lenslice(out, slice_of(tail->publications));
-    buffer_byte(out, tail->messages);
+    buffer_u64(out, tail->floor);
     buffer_varint(out, tail->count);
-    for (size_t i = 0; i < tail->count; i++) {
-        const struct pg_known *known = &tail->known[i];
-        buffer_varint(out, known->oid);
-        buffer_varint(out, known->flags);
-        buffer_u64(out, known->schema);
-        buffer_varint(out, known->partitions);
-    }
+    for (size_t i = 0; i < tail->count; i++)
+        write_known(&tail->known[i], i ? tail->known[i - 1].oid : 0, out);
 }
 
 /* A text with its length into `out` of `room` bytes; too long, or with a NUL, is no such text. */
@@ -219,7 +236,7 @@ scan_text(struct scan *s, char *out, size_t room)
 {
     struct slice text = scan_lenslice(s);
     if (text.size >= room || (text.size && memchr(text.data, '\0', text.size))) {
-        s->failed = true;
+        scan_fail(s);
         return;
     }
     memcpy(out, text.data, text.size);
@@ -230,7 +247,8 @@ static uint32_t
 scan_varint32(struct scan *s)
 {
     uint64_t value = scan_varint(s);
-    s->failed |= value > UINT32_MAX;
+    if (value > UINT32_MAX)
+        scan_fail(s);
     return (uint32_t)value;
 }
 
@@ -239,18 +257,21 @@ scan_known(struct scan *s, struct pg_tail *out)
 {
     uint64_t count = scan_varint(s);
     if (s->failed || count > (size_t)(s->end - s->at) / KNOWN_BYTES_MIN) {
-        s->failed = true;
+        scan_fail(s);
         return;
     }
     out->room = (size_t)count;
     out->known = count ? memory_alloc(out->room * sizeof(*out->known)) : NULL;
     for (; out->count < count && !s->failed; out->count++) {
         struct pg_known *known = &out->known[out->count];
-        known->oid = scan_varint32(s);
-        known->flags = scan_varint32(s);
-        known->schema = scan_u64(s);
-        known->partitions = scan_varint(s);
-        s->failed |= out->count && known[-1].oid >= known->oid;
+        uint64_t oid = scan_varint(s), before = out->count ? known[-1].oid : 0;
+        uint32_t flags = scan_varint32(s);
+        if (oid > UINT32_MAX - before || (out->count && oid == 0))
+            scan_fail(s);
+        *known =
+            (struct pg_known){.oid = (uint32_t)(before + oid), .flags = flags >> KNOWN_FLAGS_SHIFT};
+        known->schema = flags & KNOWN_SCHEMA ? scan_u64(s) : 0;
+        known->partitions = flags & KNOWN_PARTITIONS ? scan_u64(s) : 0;
     }
 }
 
@@ -259,16 +280,14 @@ pg_tail_read(struct slice bytes, struct pg_tail *out)
 {
     struct scan s = scan_of(bytes);
     struct pg_tail read;
-    uint8_t messages;
     pg_tail_init(&read);
     if (scan_byte(&s) != TAIL_VERSION)
         return -1;
     scan_text(&s, read.slot, sizeof(read.slot));
     scan_text(&s, read.publications, sizeof(read.publications));
-    messages = scan_byte(&s);
-    read.messages = messages;
+    read.floor = scan_u64(&s);
     scan_known(&s, &read);
-    if (s.failed || s.at != s.end || messages > 1) {
+    if (s.failed || s.at != s.end) {
         pg_tail_release(&read);
         return -1;
     }

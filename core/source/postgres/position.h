@@ -26,8 +26,9 @@ struct pg_place {
 
 struct pg_position {
     struct pg_place place;
-    uint32_t xid;     /* of the unfinished transaction */
-    uint64_t hash;    /* of its row messages so far; see pg_position_hash */
+    uint32_t xid;  /* of the transaction at `place` */
+    uint64_t hash; /* unfinished: of its row messages so far, see pg_position_hash; whole: the time
+                      of its commit, µs, so that it can be recognised */
     uint64_t confirm; /* end of the last whole transaction, or of the last idle keepalive */
     uint32_t extra;   /* events of ours since `place` that are not in the log: ddl, gap */
     uint64_t system;  /* the server's system identifier */
@@ -39,6 +40,8 @@ struct pg_position {
 void pg_position_write(const struct pg_position *position, struct buffer *out); /* the head */
 /* 0 or -1; what follows the head is the tail. */
 int pg_position_read(struct slice bytes, struct pg_position *out, struct slice *tail) must_check;
+/* Was it written in a later form than this program knows? */
+bool pg_position_is_newer(struct slice bytes);
 /* "16/B374D848", and the item where it is inside of a transaction, for people. */
 void pg_position_describe(struct slice bytes, struct buffer *out);
 
@@ -59,6 +62,8 @@ struct pg_known {
 };
 
 enum pg_known_flag {
+    PG_KNOWN_TOLD = 2,      /* only a statement told of it: it is not captured yet */
+    PG_KNOWN_UNLISTED = 4,  /* the catalog did not list it at the last look */
     PG_KNOWN_ANNOUNCED = 1, /* its newest change was told by the ddl trigger: no second ddl event */
 };
 
@@ -66,7 +71,8 @@ enum pg_known_flag {
 struct pg_tail {
     char slot[64];
     char publications[192]; /* as START_REPLICATION takes them: quoted, joined by commas */
-    bool messages;
+    uint64_t
+        floor; /* below it the log is never asked for: it was read through other publications */
     struct pg_known *known; /* owned, sorted by oid */
     size_t count, room;
 };

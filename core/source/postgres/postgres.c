@@ -1,11 +1,13 @@
 #include "source/postgres/postgres.h"
 #include <stdio.h>
+#include "base/log.h"
 #include "source/postgres/check.h"
 #include "source/postgres/ddl_trigger.h"
 #include "source/postgres/slot.h"
 #include "source/postgres/state.h"
 
 #define READ_LIMIT (CLOCK_SECOND / 20) /* one call of next, about */
+#define SILENCE    (60 * CLOCK_SECOND) /* of the server: the connection is given up */
 #define ASKED_WAIT (CLOCK_SECOND / 5)  /* between heartbeats that the server asked for */
 
 static const char *const tls_modes[] = {"default", "off", "unverified", "ca", "full", NULL};
@@ -17,9 +19,8 @@ static const struct option tls_rows[] = {
      .offset = offsetof(struct pg_tls, mode),
      .fallback = "default",
      .choices = tls_modes,
-     .help =
-         "default: full, but to this machine only if the server insists; full: certificate and "
-         "name are verified; ca: the name is not; unverified: encrypted only; off"},
+     .help = "default: full, but to this machine only if the server insists; full: certificate and "
+             "name are verified; ca: the name is not; unverified: encrypted only; off"},
     {.name = "ca",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct pg_tls, ca),
@@ -108,18 +109,20 @@ prepare(struct source_context *context, struct error *err)
     struct pg_session *session = &state->stream.session;
     struct pg_tables *tables = &state->watch.tables;
     bool changed = false;
+    state->watch.announce = true;
+    state->watch.looked_at = clock_now();
     if (options->ddl == PG_DDL_TRIGGER && pg_ddl_trigger_sync(session, err) != 0)
         return -1;
-    if (pg_catalog_read(session, tables, err) != 0 ||
-        pg_publication_sync(session, tables, context->component, &changed, err) != 0)
+    if (pg_catalog_read(session, tables, err) != 0)
         return -1;
-    if (changed) {
-        pg_catalog_release(tables);
-        if (pg_catalog_read(session, tables, err) != 0)
-            return -1;
-    }
-    state->watch.announce = true;
-    return 0;
+    if (!pg_watch_may_sync(context))
+        return 0;
+    if (pg_publication_sync(session, tables, context->component, &changed, err) != 0)
+        return -1;
+    if (!changed)
+        return 0;
+    pg_catalog_release(tables);
+    return pg_catalog_read(session, tables, err);
 }
 
 static void
@@ -132,22 +135,21 @@ name_options(const struct source_context *context, struct pg_tail *tail)
     snprintf(tail->publications, sizeof tail->publications, "%s", buffer_cstring(&list));
     buffer_release(&list);
     snprintf(tail->slot, sizeof tail->slot, "%s", state->slot);
-    tail->messages = true;
 }
 
 /* The first time, or after history was given up: where the slot begins is journalled at once, so
  * that from here on continuity can be proved. */
 static int
-begin(struct source_context *context, const struct pg_server *server, struct error *err)
+begin(struct source_context *context, const struct pg_server *server, uint64_t *start,
+      struct error *err)
 {
     struct pg_state *state = context->state;
     const struct pg_options *options = context->plan->options;
     const struct pg_tables *tables = &state->watch.tables;
-    uint64_t start;
     if (prepare(context, err) != 0 ||
-        pg_slot_begin(&state->stream.session, state->slot, !options->slot, &start, err) != 0)
+        pg_slot_begin(&state->stream.session, state->slot, !options->slot, start, err) != 0)
         return -1;
-    state->at = (struct pg_position){.confirm = start,
+    state->at = (struct pg_position){.confirm = *start,
                                      .extra = 1, /* 0-g1 is the gap that may come first */
                                      .system = server->system,
                                      .timeline = server->timeline};
@@ -178,17 +180,45 @@ forget_unwanted(struct source_context *context)
     }
 }
 
+/* The end of the log now: what was made before stands before it. */
+static int
+end_of_log(struct pg_session *session, uint64_t *end, struct error *err)
+{
+    PGresult *row = pg_query(session, "read the end of the log", PG_END_OF_LOG, err);
+    if (!row)
+        return -1;
+    int result = pg_end_of_log(row, end, err);
+    PQclear(row);
+    return result;
+}
+
+static bool
+other_options(const struct source_context *context)
+{
+    const struct pg_state *state = context->state;
+    struct pg_tail now;
+    pg_tail_init(&now);
+    name_options(context, &now);
+    bool other = strcmp(now.publications, state->tail.publications) != 0;
+    if (other)
+        log_debug(context->component, "reading with %s up to now, then with %s",
+                  state->tail.publications, now.publications);
+    pg_tail_release(&now);
+    return other;
+}
+
 /* With a transaction half read, it is read to its end with the options and tables that it began
- * with. */
-static void
-keep_options(struct source_context *context)
+ * with. Other publications than those that the log was read through may be younger than the place
+ * where reading goes on, and for the server do not exist there: so it goes on with the old ones to
+ * the end that the log has now. */
+static int
+keep_options(struct source_context *context, bool other, struct error *err)
 {
     struct pg_state *state = context->state;
-    state->reopen = state->half;
-    if (state->half)
-        return;
-    name_options(context, &state->tail);
-    forget_unwanted(context);
+    state->reopen = state->half || other;
+    if (!state->half)
+        forget_unwanted(context);
+    return other ? end_of_log(&state->stream.session, &state->reopen_at, err) : 0;
 }
 
 /* Does what the slot will send follow what was read before? */
@@ -197,27 +227,63 @@ prove(struct source_context *context, const struct pg_server *server, struct err
 {
     struct pg_state *state = context->state;
     struct slice tail;
+    if (pg_position_is_newer(buffer_view(context->position)))
+        return error_set(err, ERROR_REFUSED,
+                         "the position of source \"%s\" was stored by a newer Tidegate",
+                         context->plan->name);
     if (pg_position_read(buffer_view(context->position), &state->at, &tail) != 0 ||
         pg_tail_read(tail, &state->tail) != 0)
         return error_set(err, ERROR_LOST,
                          "the stored position of source \"%s\" is not one of the "
                          "driver postgres",
                          context->plan->name);
-    return pg_slot_prove(&state->stream.session, state->slot, state->tail.slot, &state->at, server,
-                         err);
+    if (pg_slot_prove(&state->stream.session, state->slot, state->tail.slot, &state->at, server,
+                      err) != 0)
+        return -1;
+    return pg_publication_prove(&state->stream.session, state->tail.publications, err);
+}
+
+/* From where the log is asked for. A slot that is older than what was read, as after a crash of the
+ * server, is read from its own place: what was read must come again, and nothing else. With a
+ * transaction half read that one is the proof. */
+static int
+choose_start(struct source_context *context, uint64_t *start, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *at = &state->at;
+    struct pg_slot slot;
+    *start = at->confirm;
+    if (state->half)
+        return 0;
+    if (pg_slot_read(&state->stream.session, state->slot, &slot, err) != 0)
+        return -1;
+    if (slot.confirmed > at->confirm)
+        return error_set(err, ERROR_LOST,
+                         "replication slot \"%s\" was moved on by somebody else just now",
+                         state->slot);
+    *start = slot.confirmed > state->tail.floor ? slot.confirmed : state->tail.floor;
+    state->proving = *start < at->confirm || *start < at->place.lsn;
+    /* A transaction stands where its commit begins, a message where it ends. */
+    bool message = at->place.stage == PG_STAGE_MESSAGE;
+    state->expecting =
+        state->proving && (message ? at->place.lsn > *start : at->place.lsn >= *start);
+    return 0;
 }
 
 static int
-resume(struct source_context *context, const struct pg_server *server, struct error *err)
+resume(struct source_context *context, const struct pg_server *server, uint64_t *start,
+       struct error *err)
 {
     struct pg_state *state = context->state;
-    if (prove(context, server, err) != 0 || prepare(context, err) != 0)
+    if (prove(context, server, err) != 0)
         return -1;
     state->at.timeline = server->timeline;
     state->half = state->at.place.stage == PG_STAGE_OPEN;
-    keep_options(context);
+    state->reopen = other_options(context);
+    if (prepare(context, err) != 0 || keep_options(context, state->reopen, err) != 0)
+        return -1;
     pg_state_attach(context);
-    return 0;
+    return choose_start(context, start, err);
 }
 
 static void
@@ -248,19 +314,19 @@ driver_open(struct source_context *context, struct error *err)
     struct pg_state *state = context->state;
     struct pg_session *session = &state->stream.session;
     struct pg_server server;
+    uint64_t start;
     init_state(context);
     if (pg_session_open(session, context->plan, context, PG_REPLICATION, err) != 0 ||
         pg_server_identify(session, &server, err) != 0)
         return -1;
     bool fresh = context->position->size == 0;
-    if ((fresh ? begin(context, &server, err) : resume(context, &server, err)) != 0)
+    if ((fresh ? begin(context, &server, &start, err) : resume(context, &server, &start, err)) != 0)
         return -1;
     state->resume = state->at;
-    state->stream.confirmed = state->stream.told = state->at.confirm;
+    state->stream.confirmed = state->stream.told = start;
     state->stream.end = state->given = state->at.confirm;
     state->beaten_at = clock_mono();
-    return pg_stream_start(&state->stream, state->slot, state->tail.publications,
-                           state->tail.messages, state->at.confirm, err);
+    return pg_stream_start(&state->stream, state->slot, state->tail.publications, start, err);
 }
 
 static void
@@ -287,7 +353,7 @@ driver_close(struct source_context *context)
 static bool
 between_transactions(const struct pg_state *state)
 {
-    return !state->transaction.open && !state->half;
+    return !state->transaction.open && !state->half && !state->proving;
 }
 
 /* How far the log is read, with nothing of it left to emit. */
@@ -306,6 +372,8 @@ prove_watermark(struct source_context *context)
     if (watch->goal == 0 || read_up_to(state) < watch->goal)
         return;
     source_watermark(context, watch->goal_at);
+    watch->proved_at = watch->goal_at;
+    pg_watch_forget(context);
     watch->goal = 0;
 }
 
@@ -332,6 +400,46 @@ beat(struct source_context *context)
     source_advance(context, pg_state_mark(state));
 }
 
+/* It is asked for a word every ten seconds. After a pause of ours it has as long again. */
+static int
+check_silence(struct source_context *context, struct error *err)
+{
+    struct pg_stream *stream = &((struct pg_state *)context->state)->stream;
+    int64_t now = clock_mono(), since = now - stream->heard_at;
+    if (now - stream->looked_at > SILENCE / 2)
+        stream->heard_at = now;
+    stream->looked_at = now;
+    if (since < SILENCE || stream->heard_at == now)
+        return 0;
+    return error_set(err, ERROR_UNREACHABLE, "the server has not said anything for %d s",
+                     (int)(since / CLOCK_SECOND));
+}
+
+/* Tables that another publication, by the user's own choice, does not hold. */
+static void
+forget_unpublished(struct pg_state *state)
+{
+    const struct pg_tables *tables = &state->watch.tables;
+    for (size_t i = 0; i < tables->count; i++) {
+        if (!tables->items[i].in_publication)
+            pg_tail_remove(&state->tail, tables->items[i].oid);
+    }
+}
+
+/* All that the old options were for is read. */
+static enum source_next
+change_options(struct source_context *context)
+{
+    struct pg_state *state = context->state;
+    if (other_options(context))
+        forget_unpublished(state);
+    name_options(context, &state->tail);
+    state->at.confirm = state->tail.floor = read_up_to(state);
+    pg_state_attach(context);
+    source_advance(context, pg_state_mark(state));
+    return SOURCE_REOPEN;
+}
+
 static enum source_next
 driver_next(struct source_context *context, struct error *err)
 {
@@ -341,14 +449,14 @@ driver_next(struct source_context *context, struct error *err)
     if (between_transactions(state) && pg_watch_announce(context, err) != 0)
         return SOURCE_ERROR;
     if (pg_stream_read(context, READ_LIMIT, &idle, err) != 0 ||
-        pg_stream_keep(&state->stream, err) != 0)
+        pg_stream_keep(&state->stream, err) != 0 || (idle && check_silence(context, err) != 0))
         return SOURCE_ERROR;
     if (state->transaction.begins != begins)
         pg_watch_stir(&state->watch);
     if (!between_transactions(state))
         return idle ? SOURCE_IDLE : SOURCE_READ;
-    if (state->reopen)
-        return SOURCE_REOPEN;
+    if (state->reopen && read_up_to(state) >= state->reopen_at)
+        return change_options(context);
     pg_watch_work(context);
     prove_watermark(context);
     if (!idle)
@@ -365,7 +473,7 @@ driver_waits(struct source_context *context, struct pollfd *fds, int room, int64
     int64_t due = pg_stream_due(stream), watch = pg_watch_due(&state->watch);
     if (watch < due && between_transactions(state))
         due = watch;
-    if (read_up_to(state) > state->given) {
+    if (between_transactions(state) && read_up_to(state) > state->given) {
         int64_t beat_left = state->beaten_at + beat_wait(state, context->plan) - clock_mono();
         due = beat_left < due ? beat_left : due;
     }

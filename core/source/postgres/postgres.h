@@ -1,13 +1,15 @@
-/* PostgreSQL as a source: logical decoding by the server's own plugin pgoutput, over libpq. What the
- * server really does, and so what all of this rests on: design/sources.md §4.
+/* PostgreSQL as a source: logical decoding by the server's own plugin pgoutput, over libpq. What
+ * the server really does, and so what all of this rests on: design/sources.md §4.
  *
- *   connect, query, quote      a session with the server, through libpq's own options
- *   catalog, publication, slot what must exist before anything is read, and what proves continuity
- *   stream                     the copy-both stream: messages in, status out
- *   pgoutput, type, value      bytes to messages, texts to cells
- *   relation, transaction      messages to events, each with its place in the log
- *   watch                      the look at the catalog every few seconds
- *   check, installed           the commands that work on the database */
+ *   connect…, query, quote          a session with the server, through libpq's own options
+ *   catalog, publication, slot      what must exist before anything is read, and what proves
+ *                                   continuity; ddl_trigger by option
+ *   stream                          the copy-both stream: messages in, status out
+ *   pgoutput, type, value           bytes to messages, texts to cells
+ *   position                        where reading stands, as it stands in the journal
+ *   relation, transaction, statement  messages to events, each with its place in the log
+ *   watch, visible                  looks at the catalog while the stream goes on
+ *   check, installed                the commands that work on the database */
 #ifndef SOURCE_POSTGRES_POSTGRES_H
 #define SOURCE_POSTGRES_POSTGRES_H
 

@@ -156,7 +156,7 @@ leave_out(struct planning *p, const struct pg_table *table, enum side side)
         buffer_init(&sql, SQL_LIMIT);
         buffer_text(&sql, "ALTER PUBLICATION ");
         pg_quote_name(&sql, slice_of(p->sides[side].name));
-        buffer_text(&sql, " ADD TABLE ");
+        buffer_text(&sql, " ADD TABLE ONLY ");
         pg_quote_table(&sql, table->schema, table->name);
         out->mend = arena_text(&out->arena, buffer_cstring(&sql));
         buffer_release(&sql);
@@ -229,7 +229,8 @@ print_options(const struct planning *p, enum side side, struct buffer *sql)
     buffer_byte(sql, ')');
 }
 
-/* Up to BATCH tables from `from`; returns where it ended. */
+/* Up to BATCH tables from `from`; returns where it ended. Without ONLY tables that inherit from one
+ * would come along, also those without a key, whose UPDATE the owner could then not do. */
 static size_t
 print_tables(const struct listing *changes, size_t from, struct buffer *sql)
 {
@@ -237,6 +238,7 @@ print_tables(const struct listing *changes, size_t from, struct buffer *sql)
     for (size_t i = from; i < end; i++) {
         if (i > from)
             buffer_text(sql, ", ");
+        buffer_text(sql, "ONLY ");
         pg_quote_table(sql, changes->items[i].schema, changes->items[i].name);
     }
     return end;

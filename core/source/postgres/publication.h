@@ -29,9 +29,10 @@ void pg_publication_list(const struct source_plan *plan, struct buffer *out);
 /* The same as SQL texts: 'a', 'b'. */
 void pg_publication_literals(const struct source_plan *plan, struct buffer *out);
 
-/* For a slot that has been read: all of them must be there, else LOST. Before pg_publication_sync,
- * which would make them; part of pg_slot_prove. */
-int pg_publication_prove(struct pg_session *s, struct error *err) must_check;
+/* For a slot that has been read through the publications of `list` (as pg_publication_list writes
+ * it): all of them must still be there, else LOST. Before pg_publication_sync, which would make
+ * them. */
+int pg_publication_prove(struct pg_session *s, const char *list, struct error *err) must_check;
 
 /* Does this error or warning of a session that streams say that a publication is missing at the
  * place that is being read? Then rows are missing: ERROR_LOST. A warning comes before what follows

@@ -112,7 +112,8 @@ run_all(struct pg_session *s, const struct pg_statements *statements, const char
         log_info(component, "altering the database: %s", statements->items[i]);
         result = run_one(s, statements->items[i], err);
     }
-    if (result == 0 && statements->creates)
+    bool fresh = s->source && s->source->position->size == 0;
+    if (result == 0 && statements->creates && fresh)
         result = renew_slot(s, component, err);
     if (pg_run(s, "reset the session", reset_sql, &ignored) != 0 && result == 0)
         log_failure(LOG_DEBUG, component, &ignored);
@@ -186,46 +187,61 @@ pg_publication_sync(struct pg_session *s, const struct pg_tables *tables, const 
     return result;
 }
 
+/* The next name of a list as START_REPLICATION takes it; false: it has ended. */
 static bool
-has_name(const PGresult *rows, const char *name)
+next_name(const char **at, char out[PG_NAME])
 {
-    for (int row = 0; row < PQntuples(rows); row++) {
-        if (strcmp(pg_text(rows, row, "pubname"), name) == 0)
-            return true;
+    size_t size = 0;
+    const char *from = *at + strspn(*at, ",");
+    if (*from != '"')
+        return false;
+    for (from++; *from && (*from != '"' || from[1] == '"'); from++) {
+        if (size + 1 < PG_NAME)
+            out[size++] = *from;
+        from += *from == '"';
     }
-    return false;
+    out[size] = '\0';
+    *at = from + (*from == '"');
+    return true;
+}
+
+static int
+find_publication(struct pg_session *s, const char *name, struct error *err)
+{
+    struct buffer sql;
+    buffer_init(&sql, 1 << 12);
+    buffer_text(&sql, "SELECT p.pubname FROM pg_catalog.pg_publication p WHERE p.pubname = ");
+    pg_quote_text(&sql, slice_of(name));
+    PGresult *rows = pg_query(s, "read the publications", buffer_cstring(&sql), err);
+    buffer_release(&sql);
+    bool there = rows && PQntuples(rows) > 0;
+    PQclear(rows);
+    if (!rows || there)
+        return rows ? 0 : -1;
+    return error_set(err, ERROR_LOST,
+                     "publication \"%s\" is gone: changes since it was dropped cannot be read from"
+                     " the log",
+                     name);
 }
 
 int
-pg_publication_prove(struct pg_session *s, struct error *err)
+pg_publication_prove(struct pg_session *s, const char *list, struct error *err)
 {
-    struct buffer sql;
     char name[PG_NAME];
-    buffer_init(&sql, 1 << 12);
-    buffer_text(&sql, "SELECT p.pubname FROM pg_catalog.pg_publication p WHERE p.pubname IN (");
-    pg_publication_literals(s->plan, &sql);
-    buffer_byte(&sql, ')');
-    PGresult *rows = pg_query(s, "read the publications", buffer_cstring(&sql), err);
-    buffer_release(&sql);
-    if (!rows)
-        return -1;
-    bool named = ((const struct pg_options *)s->plan->options)->publication != NULL;
-    int result = 0;
-    for (int keyless = 0; result == 0 && keyless < (named ? 1 : 2); keyless++) {
-        pg_publication_name(s->plan, keyless, name);
-        if (!has_name(rows, name))
-            result = error_set(err, ERROR_LOST,
-                               "publication \"%s\" is gone: changes since it was dropped cannot be"
-                               " read from the log",
-                               name);
+    while (next_name(&list, name)) {
+        if (find_publication(s, name, err) != 0)
+            return -1;
     }
-    PQclear(rows);
-    return result;
+    return 0;
 }
 
 bool
 pg_publication_missed(const PGresult *result)
 {
     const char *state = pg_query_state(result);
-    return strcmp(state, "42704") == 0 || strcmp(state, "55000") == 0;
+    const char *routine = result ? PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION) : NULL;
+    if (!routine)
+        return false;
+    return (strcmp(state, "42704") == 0 && strcmp(routine, "get_publication_oid") == 0) ||
+           (strcmp(state, "55000") == 0 && strcmp(routine, "LoadPublications") == 0);
 }

@@ -11,7 +11,7 @@ static const struct {
     {"08", ERROR_UNREACHABLE}, {"57P", ERROR_UNREACHABLE}, {"28", ERROR_DENIED},
     {"42501", ERROR_DENIED},   {"53300", ERROR_BUSY},      {"55006", ERROR_BUSY},
     {"55P03", ERROR_BUSY},     {"57014", ERROR_BUSY},      {"3D000", ERROR_CONFIG},
-    {"42", ERROR_CONFIG},      {"53100", ERROR_FULL},      {"58P01", ERROR_LOST},
+    {"42", ERROR_CONFIG},      {"53100", ERROR_FULL},
 };
 
 enum error_class

@@ -18,7 +18,7 @@ int pg_run(struct pg_session *s, const char *what, const char *sql, struct error
 
 /* Sets the error for a failed result (NULL: for the connection) and returns -1. By SQLSTATE: 08,
  * 57P, no connection → UNREACHABLE; 28, 42501 → DENIED; 53300, 55006, 55P03, 57014 → BUSY; 3D000,
- * 42xxx → CONFIG; 53100 → FULL; 58P01 (WAL removed) → LOST; anything else → IO. The server's own
+ * 42xxx → CONFIG; 53100 → FULL; anything else → IO (58P01 too: any missing file). The server's own
  * words (primary and detail) are the cause, its hint is the hint unless the caller has a better. */
 int pg_query_failed(struct pg_session *s, const PGresult *result, const char *what,
                     struct error *err);

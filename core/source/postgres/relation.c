@@ -1,4 +1,6 @@
 #include "source/postgres/relation.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "event/ddl.h"
 #include "source/postgres/state.h"
@@ -83,10 +85,10 @@ find_or_add(struct pg_relations *relations, uint32_t oid)
     return made;
 }
 
-/* A session that sees what the transaction under way did. */
-static int
-catalog_session(struct pg_state *state, struct pg_session **out, struct error *err)
+int
+pg_relation_session(struct source_context *context, struct pg_session **out, struct error *err)
 {
+    struct pg_state *state = context->state;
     if (pg_watch_session(&state->watch, out, err) != 0)
         return -1;
     return pg_visible_wait(*out, state->transaction.xid, err);
@@ -107,29 +109,9 @@ learn_types(struct source_context *context, const struct pgoutput_relation *mess
     if (count == 0)
         return 0;
     struct pg_session *session;
-    if (catalog_session(state, &session, err) != 0)
+    if (pg_relation_session(context, &session, err) != 0)
         return -1;
     return pg_types_load(state->types, session, unknown, count, err);
-}
-
-/* The table's primary key as the catalog has it, read anew when the table is not known there. */
-static int
-catalog_table(struct source_context *context, uint32_t oid, const struct pg_table **out,
-              struct error *err)
-{
-    struct pg_state *state = context->state;
-    struct pg_session *session;
-    *out = pg_catalog_find(&state->watch.tables, oid);
-    if (*out)
-        return 0;
-    if (catalog_session(state, &session, err) != 0)
-        return -1;
-    pg_catalog_release(&state->watch.tables);
-    state->watch.announce = true;
-    if (pg_catalog_read(session, &state->watch.tables, err) != 0)
-        return -1;
-    *out = pg_catalog_find(&state->watch.tables, oid);
-    return 0;
 }
 
 static int
@@ -142,48 +124,109 @@ sent_column(const struct pgoutput_relation *message, struct slice name)
     return -1;
 }
 
-/* Can the catalog's key be the one of these rows? With an identity that is a key it must be the
- * same columns: the catalog then only tells their order. */
+/* The search for the key of the rows that a message describes. */
+struct key_search {
+    const struct pgoutput_relation *message;
+    bool exact;    /* the identity is a key: only the marked columns can be in it */
+    uint16_t *key; /* of each sent column: its place in the key, 1-based; 0: not in it */
+    bool found;    /* the catalog has the table … */
+    size_t count;  /* … and so many columns in its primary key */
+};
+
+/* Can this be the key of these rows? With an identity that is a key it must be the same columns:
+ * the catalog then only tells their order. Names that are not sent have no place. */
 static bool
-key_fits(const struct pgoutput_relation *message, const struct pg_table *table, bool exact)
+key_fits(const struct key_search *search)
 {
-    size_t identity = 0;
-    for (unsigned i = 0; i < message->count; i++)
-        identity += message->columns[i].key;
-    if (!table || table->key_count == 0 || (exact && identity != table->key_count))
-        return false;
-    for (size_t i = 0; i < table->key_count; i++) {
-        int at = sent_column(message, table->key[i]);
-        if (at < 0 || (exact && !message->columns[at].key))
+    size_t sent = 0;
+    for (unsigned i = 0; i < search->message->count; i++) {
+        bool in = search->key[i] != 0;
+        sent += in;
+        if (search->exact && search->message->columns[i].key != in)
             return false;
     }
-    return true;
+    return sent == search->count;
 }
 
-/* The place of each sent column in the key, 1-based; 0: not in it. Identity FULL marks every column
- * and NOTHING marks none, so the primary key is asked of the catalog; else the marks are the key.
- */
-static int
-find_key(struct source_context *context, const struct pgoutput_relation *message, uint16_t *key,
-         struct error *err)
+static void
+place_column(struct key_search *search, struct slice name, size_t place)
 {
-    bool exact = message->identity == 'd' || message->identity == 'i';
+    int at = sent_column(search->message, name);
+    if (at >= 0)
+        search->key[at] = (uint16_t)place;
+}
+
+/* The key as it was when rows were last seen; of a table that is gone the catalog knows nothing. */
+static bool
+known_key(struct source_context *context, struct key_search *search)
+{
+    struct pg_state *state = context->state;
+    const struct pg_known *known = pg_tail_find(&state->tail, search->message->oid);
+    struct error ignored = {0};
+    const struct schema *s =
+        known && known->schema ? schema_get(context->plan->schemas, known->schema, &ignored) : NULL;
+    search->count = s ? s->key_count : 0;
+    for (unsigned i = 0; i < search->message->count && s; i++) {
+        int at = schema_column(s, search->message->columns[i].name);
+        search->key[i] = at < 0 ? 0 : s->columns[at].key;
+    }
+    return s && key_fits(search);
+}
+
+/* The primary key as it is now: each description may come after a change of it. */
+static int
+ask_key(struct source_context *context, struct key_search *search, struct error *err)
+{
+    struct pg_session *session;
+    char sql[640];
+    if (pg_relation_session(context, &session, err) != 0)
+        return -1;
+    snprintf(sql, sizeof sql,
+             "SELECT a.attname FROM pg_catalog.pg_class c"
+             " LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+             " LEFT JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)"
+             " ON k.place <= i.indnkeyatts"
+             " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum"
+             " WHERE c.oid = %" PRIu32 " ORDER BY k.place",
+             search->message->oid);
+    PGresult *rows = pg_query(session, "read a table's key", sql, err);
+    if (!rows)
+        return -1;
+    search->found = PQntuples(rows) > 0;
+    search->count = search->found && !pg_is_null(rows, 0, "attname") ? (size_t)PQntuples(rows) : 0;
+    for (size_t i = 0; i < search->count; i++)
+        place_column(search, slice_of(pg_text(rows, (int)i, "attname")), i + 1);
+    PQclear(rows);
+    return 0;
+}
+
+static unsigned
+take_marks(struct key_search *search)
+{
     unsigned marked = 0;
-    for (unsigned i = 0; i < message->count; i++)
-        marked += message->columns[i].key;
-    const struct pg_table *table = NULL;
-    if (exact ? marked > 1 : true) {
-        if (catalog_table(context, message->oid, &table, err) != 0)
-            return -1;
-    }
-    if (key_fits(message, table, exact)) {
-        for (size_t i = 0; i < table->key_count; i++)
-            key[sent_column(message, table->key[i])] = (uint16_t)(i + 1);
+    for (unsigned i = 0; i < search->message->count; i++)
+        search->key[i] = search->exact && search->message->columns[i].key ? (uint16_t)++marked : 0;
+    return marked;
+}
+
+/* Identity FULL marks every column and NOTHING marks none, so the primary key is asked of the
+ * catalog; else the marks are the key, and of several only their order is asked. */
+static int
+find_key(struct source_context *context, struct key_search *search, struct error *err)
+{
+    size_t room = search->message->count * sizeof *search->key;
+    bool asked = take_marks(search) > 1 || !search->exact;
+    if (!asked)
         return 0;
-    }
-    marked = 0;
-    for (unsigned i = 0; exact && i < message->count; i++)
-        key[i] = message->columns[i].key ? (uint16_t)++marked : 0;
+    memset(search->key, 0, room);
+    if (ask_key(context, search, err) != 0)
+        return -1;
+    if (search->found && key_fits(search))
+        return 0;
+    memset(search->key, 0, room);
+    if (!search->found && known_key(context, search))
+        return 0;
+    take_marks(search);
     return 0;
 }
 
@@ -229,7 +272,10 @@ learn_schema(struct source_context *context, const struct pgoutput_relation *mes
                            .schema = message->schema,
                            .table = message->table,
                            .columns = columns};
-    if (find_key(context, message, key, err) != 0)
+    struct key_search search = {.message = message,
+                                .exact = message->identity == 'd' || message->identity == 'i',
+                                .key = key};
+    if (find_key(context, &search, err) != 0)
         return -1;
     for (unsigned i = 0; i < message->count; i++) {
         const struct pgoutput_column *sent = &message->columns[i];

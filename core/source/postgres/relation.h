@@ -14,6 +14,7 @@
 
 struct pg_relation {
     uint32_t oid;
+    bool again;      /* it was described before in this session */
     bool wanted;     /* the source captures it */
     bool dirty;      /* the tail of the position does not know this form of it yet */
     uint16_t count;  /* columns as they are sent */
@@ -35,6 +36,10 @@ void pg_relations_release(struct pg_relations *relations);
 
 /* NULL when no Relation message told of it. */
 struct pg_relation *pg_relations_find(struct pg_relations *relations, uint32_t oid);
+
+/* An ordinary session that sees what the transaction under way did. */
+int pg_relation_session(struct source_context *context, struct pg_session **out,
+                        struct error *err) must_check;
 
 /* What a Relation message says, in the running source's state: its types (asked of the catalog if
  * need be), its key (the identity's columns, or the primary key where the identity is no key), its

@@ -27,7 +27,8 @@ static const char slot_sql[] =
     "SELECT s.plugin, s.database, s.database = pg_catalog.current_database() AS here, s.active_pid,"
     " s.confirmed_flush_lsn, s.restart_lsn, s.wal_status, s.safe_wal_size, s.temporary, "
     "s.two_phase,"
-    " %s AS invalid, %s AS synced FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = ";
+    " %s AS invalid, %s AND pg_catalog.pg_is_in_recovery() AS synced FROM "
+    "pg_catalog.pg_replication_slots s WHERE s.slot_name = ";
 
 /* Why the server gave a slot up: its own word from 17 on. */
 static const char *

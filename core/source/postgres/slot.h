@@ -57,7 +57,7 @@ int pg_slot_renew(struct pg_session *s, const char *name, struct error *err) mus
  * its own words when: the slot is missing; wal_status lost or invalidated; another system
  * identifier; confirmed above position->confirm (somebody else read it, or it was made again);
  * position above the server's end (a restored or failed-over server; a standby is only behind:
- * BUSY); the timeline forked below the position; a publication is missing. BUSY, with the pid,
+ * BUSY); the timeline forked below the position. BUSY, with the pid,
  * while another session reads it. CONFIG: taken by another plugin, another database, temporary,
  * two_phase. `old_slot` is the slot's name at that time (from the tail): another name now is LOST
  * too. Before pg_publication_sync. */

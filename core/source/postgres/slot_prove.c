@@ -84,16 +84,42 @@ prove_history(const struct proof *p, const char *history, struct error *err)
 }
 
 static int
+ask_standby(const struct proof *p, bool *standby, struct error *err)
+{
+    PGresult *row = pg_query(p->s, "ask whether this is a standby",
+                             "SELECT pg_catalog.pg_is_in_recovery() AS standby", err);
+    if (!row)
+        return -1;
+    *standby = pg_bool(row, 0, "standby");
+    PQclear(row);
+    return 0;
+}
+
+static int
+older_timeline(const struct proof *p, struct error *err)
+{
+    bool standby;
+    if (ask_standby(p, &standby, err) != 0)
+        return -1;
+    if (standby)
+        return error_set(err, ERROR_BUSY,
+                         "the standby is still on timeline %u, and what was read up to %s was on"
+                         " timeline %u: waiting for it",
+                         p->server->timeline, p->upto, p->position->timeline);
+    return error_set(err, ERROR_LOST,
+                     "the server is on timeline %u, and what was read up to %s was on the newer"
+                     " timeline %u: this is an older copy, or another branch",
+                     p->server->timeline, p->upto, p->position->timeline);
+}
+
+static int
 prove_timeline(const struct proof *p, struct error *err)
 {
     char sql[64];
     if (p->position->timeline == p->server->timeline)
         return 0;
     if (p->position->timeline > p->server->timeline)
-        return error_set(err, ERROR_LOST,
-                         "the server is on timeline %u, and what was read up to %s was on the newer"
-                         " timeline %u: this is an older copy, or another branch",
-                         p->server->timeline, p->upto, p->position->timeline);
+        return older_timeline(p, err);
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %u", p->server->timeline);
     PGresult *row = pg_query(p->s, "read the timeline's history", sql, err);
     if (!row)
@@ -141,14 +167,11 @@ static int
 prove_end(const struct proof *p, struct error *err)
 {
     char end[PG_LSN_TEXT];
+    bool standby;
     if (read_up_to(p->position) <= p->server->lsn)
         return 0;
-    PGresult *row = pg_query(p->s, "ask whether this is a standby",
-                             "SELECT pg_catalog.pg_is_in_recovery() AS standby", err);
-    if (!row)
+    if (ask_standby(p, &standby, err) != 0)
         return -1;
-    bool standby = pg_bool(row, 0, "standby");
-    PQclear(row);
     pg_lsn_format(p->server->lsn, end);
     if (standby)
         return error_set(err, ERROR_BUSY,
@@ -159,6 +182,25 @@ prove_end(const struct proof *p, struct error *err)
                      "what was read ends at %s, the server's log at %s: it was restored from a"
                      " backup, or a server took over that had not received everything",
                      p->upto, end);
+}
+
+/* Of several hosts it may be the wrong one that answers. */
+static int
+prove_missing(const struct proof *p, struct error *err)
+{
+    bool standby;
+    if (ask_standby(p, &standby, err) != 0)
+        return -1;
+    if (standby) {
+        error_set(err, ERROR_BUSY,
+                  "replication slot \"%s\" is not on this server, which is a standby", p->name);
+        return error_hint(err,
+                          "to read from the primary alone: target_session_attrs = \"primary\"");
+    }
+    return error_set(err, ERROR_LOST,
+                     "replication slot \"%s\" is missing: it was dropped, or this server was"
+                     " restored or took over without it (read up to %s)",
+                     p->name, p->upto);
 }
 
 static int
@@ -174,10 +216,7 @@ prove_slot(const struct proof *p, struct error *err)
     if (pg_slot_read(p->s, p->name, &slot, err) != 0)
         return -1;
     if (!slot.exists)
-        return error_set(err, ERROR_LOST,
-                         "replication slot \"%s\" is missing: it was dropped, or this server was"
-                         " restored or took over without it (read up to %s)",
-                         p->name, p->upto);
+        return prove_missing(p, err);
     if (pg_slot_refuse(&slot, p->name, err) != 0 || prove_valid(p, &slot, err) != 0 ||
         prove_end(p, err) != 0)
         return -1;
@@ -199,7 +238,7 @@ pg_slot_prove(struct pg_session *replication, const char *name, const char *old_
                       .position = position,
                       .server = server};
     pg_lsn_format(read_up_to(position), p.upto);
-    if (prove_server(&p, err) != 0 || prove_timeline(&p, err) != 0 || prove_slot(&p, err) != 0)
+    if (prove_server(&p, err) != 0 || prove_timeline(&p, err) != 0)
         return -1;
-    return pg_publication_prove(replication, err);
+    return prove_slot(&p, err);
 }

@@ -19,14 +19,16 @@ struct pg_state {
 
     struct pg_position resume; /* where reading began: what is below it was journalled */
     bool half;                 /* … it is inside of a transaction that has not come yet */
+    bool proving;              /* the slot is older: what comes up to resume.confirm is known … */
+    bool expecting;            /* … and the transaction of resume.place is among it */
     struct pg_position at;     /* after the newest event that was emitted */
     struct pg_tail tail;
     struct buffer mark, tail_bytes; /* scratch: both as bytes */
     uint64_t given;                 /* the confirm LSN of the newest position that was given away */
-    bool reopen; /* the half transaction is read with the options it began with: open anew after it
-                  */
-    int64_t beaten_at; /* clock_mono of the last heartbeat */
-    uint64_t left_out; /* digest of the tables that were last said not to be captured */
+    bool reopen;                    /* the log is read with the options and tables of before … */
+    uint64_t reopen_at; /* … up to here, and to the end of a transaction; then it is opened anew */
+    int64_t beaten_at;  /* clock_mono of the last heartbeat */
+    uint64_t left_out;  /* digest of the tables that were last said not to be captured */
 };
 
 /* The bytes of `at`, on loan until the next call. */

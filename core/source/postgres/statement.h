@@ -5,8 +5,11 @@
 
 #include "source/postgres/transaction.h"
 
-/* A logical message with PG_DDL_PREFIX, whoever wrote it: what is not as our trigger writes it is
- * passed over with a warning. */
+/* Is it the prefix of an event trigger, ours or another source's? */
+bool pg_statement_is(struct slice prefix);
+
+/* A logical message with such a prefix, whoever wrote it: what another source's trigger wrote is
+ * passed over, and with a warning what is not as ours writes it. */
 int pg_statement_take(struct source_context *context, struct pg_item *item,
                       struct error *err) must_check;
 

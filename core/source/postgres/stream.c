@@ -10,6 +10,7 @@
 #define LOOK_EVERY   64                  /* messages between looks at the clock */
 #define LARGE        64                  /* a transaction of more items comes in bulk … */
 #define GATHER       200 /* … and is read in larger pieces after a pause of so many µs */
+#define BEHIND       (CLOCK_SECOND / 10)
 #define READ_WAIT    (CLOCK_SECOND / 100)
 #define STALL        (CLOCK_SECOND / 5) /* in mid-transaction: the server has come to a halt */
 
@@ -33,7 +34,7 @@ lost_publication(struct pg_stream *stream, struct error *err)
 }
 
 int
-pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications, bool messages,
+pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications,
                 uint64_t start, struct error *err)
 {
     struct buffer sql;
@@ -45,13 +46,14 @@ pg_stream_start(struct pg_stream *stream, const char *slot, const char *publicat
     buffer_printf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
                   pg_lsn_format(start, lsn));
     pg_quote_text(&sql, slice_of(publications));
-    buffer_printf(&sql, "%s)", messages ? ", messages 'true'" : "");
+    buffer_text(&sql, ", messages 'true')");
     int result = pg_run(&stream->session, "start reading the slot", buffer_cstring(&sql), err);
     buffer_release(&sql);
     if (result != 0)
         return -1;
-    ensure(PQsetnonblocking(stream->session.conn, 1) == 0);
-    stream->told_at = clock_mono();
+    if (PQsetnonblocking(stream->session.conn, 1) != 0)
+        return pg_query_failed(&stream->session, NULL, "start reading the slot", err);
+    stream->told_at = stream->heard_at = clock_mono();
     return 0;
 }
 
@@ -67,8 +69,9 @@ int
 pg_stream_status(struct pg_stream *stream, bool reply, struct error *err)
 {
     struct buffer status;
+    bool silent = clock_mono() - stream->heard_at > STATUS_EVERY;
     buffer_init(&status, 64);
-    pg_status_encode(stream->confirmed, clock_now(), reply, &status);
+    pg_status_encode(stream->confirmed, clock_now(), reply || silent, &status);
     /* 0: libpq could not even queue it; the next one says the same. */
     int put = PQputCopyData(stream->session.conn, status.data, (int)status.size);
     buffer_release(&status);
@@ -120,6 +123,7 @@ take_frame(struct source_context *context, char *bytes, size_t size, struct erro
     struct pg_state *state = context->state;
     struct pg_stream *stream = &state->stream;
     struct pg_frame frame;
+    stream->heard_at = clock_mono();
     if (pg_frame_decode((struct slice){bytes, size}, &frame, err) != 0) {
         PQfreemem(bytes);
         return -1;
@@ -134,7 +138,7 @@ take_frame(struct source_context *context, char *bytes, size_t size, struct erro
         stream->end = frame.end;
     if (frame.reply)
         stream->asked_end = frame.end;
-    return 0;
+    return pg_transaction_reach(context, frame.end, err);
 }
 
 /* Takes what the socket has. TLS may keep the rest of a record back, which poll would not show. */
@@ -147,19 +151,30 @@ fill(struct pg_stream *stream, unsigned *empty, bool *more, struct error *err)
     return 0;
 }
 
+/* Reading history: what is read was committed a while ago, and nobody waits for it. */
+static bool
+is_behind(const struct pg_transaction *tx)
+{
+    return tx->begins > 0 && tx->time < clock_now() - BEHIND;
+}
+
 /* The rest of a transaction is on its way: nothing of it is worth handing over before. The server
  * sends each row by itself, so in bulk it costs less to let some gather. False: it has stalled. */
 static bool
 rest_comes(const struct pg_state *state, int64_t *stalled_at)
 {
+    const struct pg_transaction *tx = &state->transaction;
+    struct pollfd fd = {.fd = PQsocket(state->stream.session.conn), .events = POLLIN};
     int64_t now = clock_mono();
-    if (!state->transaction.open)
+    bool behind = is_behind(tx);
+    if (!tx->open && !behind)
         return false;
+    if (behind || tx->ordinal > LARGE)
+        usleep(GATHER);
+    if (!tx->open)
+        return poll(&fd, 1, 0) > 0;
     if (*stalled_at == 0)
         *stalled_at = now + STALL;
-    if (state->transaction.ordinal > LARGE)
-        usleep(GATHER);
-    struct pollfd fd = {.fd = PQsocket(state->stream.session.conn), .events = POLLIN};
     return poll(&fd, 1, (int)(READ_WAIT / 1000)) > 0 || now < *stalled_at;
 }
 
@@ -191,8 +206,6 @@ pg_stream_read(struct source_context *context, int64_t limit, bool *idle, struct
             if (take_next(context, bytes, size, err) != 0)
                 return -1;
             empty = 0;
-            if (state->reopen && !state->transaction.open && !state->half)
-                return 0;
             continue;
         }
         if (fill(stream, &empty, &more, err) != 0)

@@ -11,6 +11,8 @@ struct pg_stream {
     uint64_t confirmed; /* durable: what the server may forget; goes out with each status */
     uint64_t told;      /* … as it was last sent */
     int64_t told_at;    /* clock_mono of the last status */
+    int64_t looked_at;  /* … of the last look whether it has one */
+    int64_t heard_at;   /* … of the last word of the server */
     bool unsent;        /* libpq holds bytes that the socket did not take */
     uint64_t end;       /* the server's log is read up to here, if no transaction is open */
     bool missed;        /* the server said that a publication is missing where it reads */
@@ -21,7 +23,7 @@ struct pg_stream {
 
 /* START_REPLICATION from `start`. BUSY with the pid when the slot is in use. */
 int pg_stream_start(struct pg_stream *stream, const char *slot, const char *publications,
-                    bool messages, uint64_t start, struct error *err) must_check;
+                    uint64_t start, struct error *err) must_check;
 
 /* Reads on until about `limit` µs have passed or nothing more is there: *idle says which. */
 int pg_stream_read(struct source_context *context, int64_t limit, bool *idle,

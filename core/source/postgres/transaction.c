@@ -197,6 +197,84 @@ pg_transaction_hold(struct source_context *context, struct pg_item *item, struct
 }
 
 static int
+lost_proof(const struct source_context *context, const char *what, uint64_t lsn, struct error *err)
+{
+    const struct pg_state *state = context->state;
+    char at[PG_LSN_TEXT], end[PG_LSN_TEXT];
+    return error_set(
+        err, ERROR_LOST,
+        "the log up to %s is not the one that was read: %s %s; the server was restored "
+        "from a backup",
+        pg_lsn_format(state->resume.confirm, end), what, pg_lsn_format(lsn, at));
+}
+
+/* All that was read came again, and nothing else did. */
+static void
+proved(struct pg_state *state)
+{
+    state->proving = false;
+    state->stream.confirmed = state->resume.confirm;
+}
+
+/* Up to where all that may come again is known. */
+static uint64_t
+known_end(const struct pg_position *resume)
+{
+    return resume->place.lsn > resume->confirm ? resume->place.lsn : resume->confirm;
+}
+
+/* Between the newest thing that was read and the end of what is known there was nothing. */
+static bool
+was_empty(const struct pg_position *resume, uint64_t lsn)
+{
+    bool message = resume->place.lsn > resume->confirm;
+    return message ? lsn >= resume->confirm && lsn < resume->place.lsn
+                   : lsn > resume->place.lsn && lsn < resume->confirm;
+}
+
+/* The slot is older than what was read, as after a crash of the server, or as in a backup that was
+ * restored: only the log itself can tell which. */
+static int
+prove_begin(struct source_context *context, const struct pgoutput_begin *begin, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *resume = &state->resume;
+    uint64_t lsn = begin->commit_lsn;
+    bool same = resume->place.stage == PG_STAGE_WHOLE && begin->xid == resume->xid &&
+                (uint64_t)begin->time == resume->hash;
+    if (state->expecting && lsn == resume->place.lsn && same)
+        state->expecting = false;
+    if (was_empty(resume, lsn))
+        return lost_proof(context, "new is a transaction at", lsn, err);
+    if (state->expecting && lsn >= resume->place.lsn)
+        return lost_proof(context, "gone is what stood at", resume->place.lsn, err);
+    if (!state->expecting && lsn >= known_end(resume))
+        proved(state);
+    return 0;
+}
+
+int
+pg_transaction_reach(struct source_context *context, uint64_t end, struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *resume = &state->resume;
+    if (state->transaction.open)
+        return 0;
+    if (state->half && end > resume->place.lsn)
+        return lost_half(context, "it is not in the log any more", err);
+    if (!state->proving)
+        return 0;
+    /* A message stands where it ends, a transaction where its commit begins. */
+    bool passed = resume->place.stage == PG_STAGE_MESSAGE ? end >= resume->place.lsn
+                                                          : end > resume->place.lsn;
+    if (state->expecting && passed)
+        return lost_proof(context, "gone is what stood at", resume->place.lsn, err);
+    if (!state->expecting && end >= known_end(resume))
+        proved(state);
+    return 0;
+}
+
+static int
 take_begin(struct source_context *context, struct pg_item *item, struct slice message,
            struct error *err)
 {
@@ -207,6 +285,8 @@ take_begin(struct source_context *context, struct pg_item *item, struct slice me
     const struct pg_place *resume = &state->resume.place;
     if (tx->open)
         return error_set(err, ERROR_CORRUPT, "a transaction begins inside of another one");
+    if (state->proving && prove_begin(context, begin, err) != 0)
+        return -1;
     tx->next = (struct pg_place){.lsn = begin->commit_lsn, .stage = PG_STAGE_OPEN};
     tx->open = true;
     tx->xid = begin->xid;
@@ -241,11 +321,11 @@ take_commit(struct source_context *context, struct pg_item *item, struct slice m
     if (tx->partial)
         return lost_half(context, "it is shorter now", err);
     tx->open = false;
-    state->half = false;
+    state->half = state->half && commit->commit_lsn < state->resume.place.lsn;
     if (!tx->whole) {
         state->at.place = (struct pg_place){.lsn = commit->commit_lsn, .stage = PG_STAGE_WHOLE};
-        state->at.xid = 0;
-        state->at.hash = 0;
+        state->at.xid = tx->xid;
+        state->at.hash = (uint64_t)tx->time;
         state->at.extra = 0;
     }
     if (commit->end_lsn > state->at.confirm)
@@ -362,6 +442,43 @@ message_event(struct source_context *context, const struct pgoutput_logical *log
     return e->schema ? 0 : -1;
 }
 
+static uint64_t
+message_hash(const struct pgoutput_logical *logical)
+{
+    return pg_position_hash(pg_position_hash(0, logical->prefix), logical->content);
+}
+
+/* The same proof as with transactions (prove_begin). */
+static int
+prove_message(struct source_context *context, const struct pgoutput_logical *logical,
+              struct error *err)
+{
+    struct pg_state *state = context->state;
+    const struct pg_position *resume = &state->resume;
+    bool same = resume->place.stage == PG_STAGE_MESSAGE && resume->hash == message_hash(logical);
+    if (state->expecting && logical->lsn == resume->place.lsn && same)
+        state->expecting = false;
+    else if (logical->lsn > resume->place.lsn && logical->lsn < resume->confirm)
+        return lost_proof(context, "new is a message at", logical->lsn, err);
+    if (state->expecting && logical->lsn < resume->place.lsn)
+        return 0; /* an older one, that was read as well */
+    return pg_transaction_reach(context, logical->lsn, err);
+}
+
+static int
+emit_lone_message(struct source_context *context, struct pg_item *item, struct error *err)
+{
+    struct pg_state *state = context->state;
+    struct pg_transaction *tx = &state->transaction;
+    if (message_event(context, &item->message.logical, &item->event, err) != 0)
+        return -1;
+    buffer_reset(&tx->text);
+    pg_place_print(&state->at.place, &tx->text);
+    item->event.position = buffer_view(&tx->text);
+    item->event.ts = clock_now();
+    return source_emit(context, &item->event, pg_state_mark(state), err);
+}
+
 /* A message outside of transactions has a place of its own, and waits for nothing. */
 static int
 take_lone_message(struct source_context *context, struct pg_item *item, struct error *err)
@@ -370,22 +487,17 @@ take_lone_message(struct source_context *context, struct pg_item *item, struct e
     const struct pgoutput_logical *logical = &item->message.logical;
     const struct pg_options *options = context->plan->options;
     struct pg_place place = {.lsn = logical->lsn, .stage = PG_STAGE_MESSAGE};
-    struct buffer text;
-    if (!options->messages || pg_place_compare(&place, &state->at.place) <= 0)
+    if (state->proving && prove_message(context, logical, err) != 0)
+        return -1;
+    if (pg_place_compare(&place, &state->at.place) <= 0)
         return 0;
     if (state->half)
         return lost_half(context, "it is not in the log any more", err);
-    if (message_event(context, logical, &item->event, err) != 0)
-        return -1;
     state->at.place = place;
+    state->at.xid = 0;
+    state->at.hash = message_hash(logical);
     state->at.extra = 0;
-    buffer_init(&text, 64);
-    pg_place_print(&place, &text);
-    item->event.position = buffer_view(&text);
-    item->event.ts = clock_now();
-    int result = source_emit(context, &item->event, pg_state_mark(state), err);
-    buffer_release(&text);
-    return result;
+    return options->messages ? emit_lone_message(context, item, err) : 0;
 }
 
 static int
@@ -403,7 +515,7 @@ take_message(struct source_context *context, struct pg_item *item, struct slice 
     if (is_due(context, &due, err) != 0)
         return -1;
     bool meta = take_meta(context, logical);
-    if (due && !meta && slice_is(logical->prefix, PG_DDL_PREFIX)) {
+    if (due && !meta && pg_statement_is(logical->prefix)) {
         if (pg_statement_take(context, item, err) != 0)
             return -1;
     } else if (due && !meta && options->messages) {

@@ -40,6 +40,11 @@ void pg_transaction_release(struct pg_transaction *tx);
 int pg_transaction_take(struct source_context *context, char *bytes, struct slice message,
                         struct error *err) must_check;
 
+/* The server has sent all of its log up to `end`. LOST when something that was read before should
+ * have come again, and did not. */
+int pg_transaction_reach(struct source_context *context, uint64_t end,
+                         struct error *err) must_check;
+
 /* Holds the item's event back, filling in what it has from its transaction; the event that was held
  * before goes out, and after it a ddl event if `r` (may be NULL) is seen in a new form. */
 int pg_transaction_hold(struct source_context *context, struct pg_item *item, struct pg_relation *r,

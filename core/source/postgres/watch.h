@@ -6,6 +6,14 @@
 
 #include "source/postgres/catalog.h"
 
+/* The end of what is visible in the log; on a standby, of what it has. */
+#define PG_END_OF_LOG                                                                              \
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "                          \
+    "ELSE pg_current_wal_insert_lsn() END AS lsn"
+
+/* The answer: all that was visible stands before it. */
+int pg_end_of_log(const PGresult *result, uint64_t *end, struct error *err) must_check;
+
 enum pg_question { PG_ASK_NOTHING, PG_ASK_CATALOG, PG_ASK_END };
 
 struct pg_watch {
@@ -17,7 +25,12 @@ struct pg_watch {
         goal; /* the end of the log at `goal_at`: read it, and the watermark is proved; 0: none */
     int64_t goal_at;
     struct pg_tables tables; /* as they were last read */
-    bool announce; /* they may differ from what is known: to be told between transactions */
+    bool announce;     /* they may differ from what is known: to be told between transactions */
+    int64_t looked_at; /* clock_now of the look that they are from */
+    int64_t proved_at; /* … of the newest end of the log that was reached: what is older than
+                          that is read */
+    bool forget;       /* what is not listed any more may be forgotten */
+    bool missed;       /* that a table was taken out was told; not durable yet */
     bool complained;
 };
 
@@ -28,11 +41,19 @@ void pg_watch_release(struct pg_watch *watch);
 /* Asks what is due, takes answers that have come. Failures of this session are said once and tried
  * again later: the stream does not depend on it. */
 void pg_watch_work(struct source_context *context);
+/* May our publications be brought up to date? Not while a table that was captured is missing there:
+ * first the gap is told and durable, then it is put back. Else asked again soon. */
+bool pg_watch_may_sync(struct source_context *context);
 /* Tells between transactions what was found: tables that are captured from here on, gaps of changed
  * partition lists. */
 int pg_watch_announce(struct source_context *context, struct error *err) must_check;
+/* The log is read past the time of the look: tables that were gone by then need not be remembered.
+ */
+void pg_watch_forget(struct source_context *context);
 /* Events were read: the end of the log is worth asking for soon. */
 void pg_watch_stir(struct pg_watch *watch);
+/* Tables have changed: the catalog is worth a look now. */
+void pg_watch_look(struct pg_watch *watch);
 /* An ordinary session for questions in between, opened if need be. */
 int pg_watch_session(struct pg_watch *watch, struct pg_session **out, struct error *err) must_check;
 int pg_watch_wait(struct pg_watch *watch, struct pollfd *fd); /* 1 when an answer is awaited */

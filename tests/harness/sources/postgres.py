@@ -9,6 +9,7 @@ ledger's order is the commit order even if the writer or the server is killed in
 `mode` is the version of the server; None: the one that is installed.
 """
 import itertools
+import json
 import os
 import sys
 import time
@@ -56,6 +57,7 @@ TABLES = {
 }
 LEAVES = ("parts_north", "parts_south", "parts_rest", "parts_rest_far", "parts_rest_other")
 MORE = """
+CREATE SEQUENCE between;
 CREATE TABLE parts_north PARTITION OF parts FOR VALUES IN ('north');
 CREATE TABLE parts_south PARTITION OF parts FOR VALUES IN ('south');
 CREATE TABLE parts_rest PARTITION OF parts DEFAULT PARTITION BY LIST(region);
@@ -64,6 +66,7 @@ CREATE TABLE parts_rest_other PARTITION OF parts_rest DEFAULT;
 CREATE UNIQUE INDEX uniq_email ON uniq(email);
 CREATE UNIQUE INDEX uniq_slot ON uniq(slot) WHERE slot > 0;
 ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE;
+ALTER TABLE bulk ALTER pad SET STORAGE EXTERNAL;
 ALTER TABLE slim ALTER big SET STORAGE EXTERNAL;
 ALTER TABLE wide ALTER big SET STORAGE EXTERNAL;
 ALTER TABLE touched ALTER seen SET DEFAULT 0, ALTER touches SET DEFAULT 0;
@@ -140,7 +143,8 @@ class Source(base.Source):
 
     def declaration(self, **more):
         port = self.proxy_port or self.server.port
-        return {"driver": "postgres", "url": self.server.url(READER, "tide", DATABASE, port=port), "tables": ["*"], **more}
+        return {"driver": "postgres", "url": self.server.url(READER, "tide", DATABASE, port=port), "tables": ["*"],
+                "messages": True, **more}
 
     def pattern(self, table):
         return "public." + table
@@ -222,7 +226,7 @@ class Writer(base.Writer):
     def attempt(self, work):
         tx = "%d-%d-%d" % (self.number, os.getpid(), self.count)
         self.count += 1
-        self.changes = []
+        self.changes, self.meta = [], None
         self.db.execute("BEGIN")
         self.insert("harness_tx", {"name": tx, "writer": self.number})
         work()
@@ -263,6 +267,11 @@ class Writer(base.Writer):
         made = ledger.change(table, op, key, old, new, "%d-%d" % (self.number, group) if group else None)
         if kept and logged == "key":
             made["unchanged"] = list(kept)
+        self.append(made)
+
+    def append(self, made):
+        if self.meta is not None:
+            made["meta"] = self.meta
         self.changes.append(made)
 
     def insert(self, table, row, more=""):
@@ -513,9 +522,27 @@ class Writer(base.Writer):
         for table in tables:
             self.note(table, "truncate", None, None, group)
 
+    def message(self):
+        """One of the writer's own, or what it attaches to the rows that come after it."""
+        self.emit()
+        # The server orders a message by where its record ends, and so not against a record that begins
+        # there in another subtransaction. One of a sequence comes between them, and is not decoded.
+        self.db.execute("SELECT setval('between', 1)")
+
+    def emit(self):
+        if self.random.random() < 0.5:
+            content = self.random.choice([t for t in TEXTS if t is not None])
+            self.sql("SELECT pg_logical_emit_message(true, %s, %s)", HOSTILE, content)
+            made = ledger.change(None, "message", None, None, None)
+            made["message"] = {"prefix": HOSTILE, "content": content}
+            self.append(made)
+            return
+        self.meta = {"user": self.random.choice(NAMES), "n": self.random.random(), "deep": [None, {"<b>": self.value()}]}
+        self.sql("SELECT pg_logical_emit_message(true, 'tidegate', %s)", json.dumps(self.meta))
+
     def savepoint(self, work=None):
         """A refused statement ends only what began here."""
-        name, before = "s%d" % next(self.names), len(self.changes)
+        name, before = "s%d" % next(self.names), (len(self.changes), self.meta)
         self.db.execute("SAVEPOINT " + name)
         try:
             (work or self.step)()
@@ -530,19 +557,20 @@ class Writer(base.Writer):
 
     def back_to(self, name, before):
         self.db.execute("ROLLBACK TO " + name)
-        del self.changes[before:]
+        del self.changes[before[0]:]
+        self.meta = before[1]
 
     def big_savepoint(self):
         """Enough rows that the server spills them, of which none is to be seen."""
-        before = len(self.changes)
-        self.db.execute("SAVEPOINT big")
+        name, before = "s%d" % next(self.names), (len(self.changes), self.meta)
+        self.db.execute("SAVEPOINT " + name)
         self.bulk(300, 600)
-        self.back_to("big", before)
+        self.back_to(name, before)
 
     MENU = (plain_insert,) * 6 + (plain_update,) * 5 + (plain_same, plain_delete, plain_delete, plain_key) + \
         (hostile,) * 4 + (pair,) * 5 + (uniq_upsert,) * 5 + (uniq_update,) * 3 + (uniq_ignore,) * 2 + \
         (uniq_refused, uniq_delete) + (family,) * 3 + (family_end, family_moves) + (touch,) * 4 + (keyless,) * 3 + \
-        (loose,) * 2 + (slim,) * 4 + (wide,) * 3 + (parts,) * 4 + (savepoint,) * 4
+        (loose,) * 2 + (message,) * 3 + (slim,) * 4 + (wide,) * 3 + (parts,) * 4 + (savepoint,) * 4
 
     RARE = (sweep, sweep, truncate, big_savepoint)
 
@@ -550,7 +578,8 @@ class Writer(base.Writer):
         self.random.choice(self.RARE if self.random.random() < 0.02 else self.MENU)(self)
 
     def bulk(self, rows, size):
-        pad, many = "%032x" % self.random.getrandbits(128), max(1, min(500, (1 << 21) // size))
+        """With some other changes in between."""
+        pad, many = "%032x" % self.random.getrandbits(128), max(1, min(200, (1 << 21) // size))
         for start in range(0, rows, many):
             made = []
             for i in range(start, min(rows, start + many)):
@@ -559,6 +588,8 @@ class Writer(base.Writer):
             self.sql("INSERT INTO bulk(id, pad, n) VALUES " + ", ".join("(%d, '%s', %d)" % row for row in made))
             for row in made:
                 self.note("bulk", "insert", None, dict(zip(("id", "pad", "n"), row)))
+            if size < ledger.LONG:
+                self.step()
 
 
 if __name__ == "__main__":

@@ -604,7 +604,7 @@ static const struct {
     {"28P01", ERROR_DENIED},      {"42501", ERROR_DENIED},      {"53300", ERROR_BUSY},
     {"55006", ERROR_BUSY},        {"55P03", ERROR_BUSY},        {"3D000", ERROR_CONFIG},
     {"42P01", ERROR_CONFIG},      {"42704", ERROR_CONFIG},      {"53100", ERROR_FULL},
-    {"58P01", ERROR_LOST},        {"XX000", ERROR_IO},          {"55000", ERROR_IO},
+    {"58P01", ERROR_IO},          {"XX000", ERROR_IO},          {"55000", ERROR_IO},
     {"P0001", ERROR_IO},          {"0A000", ERROR_IO},
 };
 

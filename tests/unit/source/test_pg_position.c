@@ -178,7 +178,7 @@ fill(struct pg_tail *tail, unsigned count)
 {
     strcpy(tail->slot, "tidegate_shop");
     strcpy(tail->publications, "\"tide\"\"gate\",\"t2\"");
-    tail->messages = true;
+    tail->floor = UINT64_C(0x0123456789abcdef);
     for (unsigned i = 0; i < count; i++) {
         uint32_t oid = (i * 7 % count) * 1000003 + 16384;
         struct pg_known *known = pg_tail_add(tail, oid);
@@ -205,7 +205,7 @@ tail_reads_back(void **state)
         assert_int_equal(pg_tail_read(buffer_view(&b), &back), 0);
         assert_string_equal(back.slot, tail.slot);
         assert_string_equal(back.publications, tail.publications);
-        assert_true(back.messages);
+        assert_true(back.floor == tail.floor);
         assert_int_equal(back.count, tail.count);
         for (size_t k = 0; k < tail.count; k++) {
             const struct pg_known *known = pg_tail_find(&back, tail.known[k].oid);
@@ -279,24 +279,27 @@ wrong_tails_are_refused(void **state)
 #define LONG8  "xxxxxxxx"
 #define LONG64 LONG8 LONG8 LONG8 LONG8 LONG8 LONG8 LONG8 LONG8
 #define SCHEMA "12345678"
+#define FLOOR  "\0\0\0\0\0\0\0\0"
     static const struct slice rows[] = {
-        slice_literal("\2\0\0\0\0"),                               /* another version */
-        slice_literal("\1\0\0\2\0"),                               /* a bool of 2 */
-        slice_literal("\1\1\0\0\0\0"),                             /* NUL in a name */
-        slice_literal("\1\x40" LONG64 "\0\0\0"),                   /* a name without room for NUL */
-        slice_literal("\1\0\xff\xff\xff\xff\x0f\0\0"),             /* longer than all */
-        slice_literal("\1\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f"), /* more tables than bytes */
-        slice_literal("\1\0\0\0\2\5\0" SCHEMA "\0\5\0" SCHEMA "\0"),   /* one oid twice */
-        slice_literal("\1\0\0\0\2\6\0" SCHEMA "\0\5\0" SCHEMA "\0"),   /* not in order */
-        slice_literal("\1\0\0\0\1\xff\xff\xff\xff\x1f\0" SCHEMA "\0"), /* an oid of 33 bits */
+        slice_literal("\3\0\0" FLOOR "\0"),             /* another version */
+        slice_literal("\2\1\0\0" FLOOR "\0"),           /* NUL in a name */
+        slice_literal("\2\x40" LONG64 "\0" FLOOR "\0"), /* a name without room for NUL */
+        slice_literal("\2\0\xff\xff\xff\xff\x0f\0\0"),  /* longer than all */
+        slice_literal("\2\0\0" FLOOR
+                      "\xff\xff\xff\xff\xff\xff\xff\x7f"),           /* more tables than bytes */
+        slice_literal("\2\0\0" FLOOR "\2\5\1" SCHEMA "\0\1" SCHEMA), /* one oid twice */
+        slice_literal("\2\0\0" FLOOR "\2\5\1" SCHEMA
+                      "\xff\xff\xff\xff\x0f\1" SCHEMA), /* an oid of 33 bits */
+        slice_literal("\2\0\0" FLOOR "\1\xff\xff\xff\xff\x1f\0" SCHEMA
+                      "\0"), /* an oid of 33 bits */
     };
     struct pg_tail out;
     (void)state;
     for (size_t i = 0; i < countof(rows); i++)
         assert_refused(rows[i]);
     pg_tail_init(&out);
-    assert_int_equal(pg_tail_read(slice_literal("\1\0\0\0\1\5\0" SCHEMA "\0"), &out), 0);
-    assert_int_equal(pg_tail_read(slice_literal("\1\0\0\0\0"), &out), 0);
+    assert_int_equal(pg_tail_read(slice_literal("\2\0\0" FLOOR "\1\5\1" SCHEMA), &out), 0);
+    assert_int_equal(pg_tail_read(slice_literal("\2\0\0" FLOOR "\0"), &out), 0);
     assert_int_equal(out.count, 0);
     pg_tail_release(&out);
 }

@@ -1,0 +1,1 @@
+test_postgres_slot.py
