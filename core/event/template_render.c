@@ -241,7 +241,7 @@ int
 template_render(const struct template *t, const struct template_call *call, struct buffer *out,
                 struct error *err)
 {
-    struct template_space own;
+    struct template_space own = {0};
     struct render r = {.t = t, .call = call, .out = out, .space = call->space ? call->space : &own};
     size_t start = out->size;
     bool failed_before = out->failed;
