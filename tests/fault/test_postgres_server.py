@@ -34,7 +34,7 @@ class Run:
         self.big = self.rig.source.writer(3, paused=True)
 
     def connected(self):
-        return wait_until(lambda: self.streams() and self.proxy.links, 6, 0.02)
+        return wait_until(lambda: self.streams() and self.proxy.links, 20, 0.02)
 
     def streams(self):
         with self.rig.source.admin() as db:
@@ -103,7 +103,7 @@ class Run:
 
     def disturb(self, name, problems):
         if not self.connected():
-            problems.append("before %s: not connected again within 6 s: %s" % (name, self.rig.where()))
+            problems.append("before %s: not connected again within 20 s: %s" % (name, self.rig.where()))
             return False
         self.counts[name] += bool(getattr(self, name)())
         return self.rig.workspace.running()

@@ -182,7 +182,7 @@ def passwords(problems):
         case.fails("wrong password", ["localhost:%d refused the password of role \"plain\"" % server.port, "`password`",
                                       'ALTER ROLE "plain" PASSWORD'], password=MARK + "wrong")
         case.fails("wrong password, md5", ["refused the password of role \"old\""], user="old", password=MARK + "wrong")
-        case.fails("no password", ["wants a password of role \"plain\", and none is given", ".pgpass", "secret("], password=None,
+        case.fails("no password", ["wants a password of role \"plain\", and none is given", ".pgpass", "password = "], password=None,
                    env={"HOME": folder})
         case.fails("unknown role, by password", ["refused the password", "says the same of a role that does not exist"], user="replicat")
         case.fails("unknown role, by trust", ['role "ghost" does not exist', 'CREATE ROLE "ghost" LOGIN REPLICATION PASSWORD'],

@@ -429,19 +429,33 @@ def set_standby(rig, words):
     rig.db.execute("SELECT pg_reload_conf()")
 
 
+def commit_until_it_waits(server):
+    """A commit that takes more than a moment has waited."""
+    with server.admin("shop") as connection:
+        took = 0
+        while took < 0.5:
+            began = time.monotonic()
+            connection.execute("BEGIN; SELECT pg_current_xact_id(); COMMIT")
+            took = time.monotonic() - began
+
+
 def types_not_seen_yet(rig, problems):
     """A commit that waits for a standby is in the log, and nobody sees its types in the catalog."""
     seen = rig.newest()
     with rig.server.admin("shop") as other:
         set_standby(rig, "SET synchronous_standby_names = 'nobody'")
         wait_until(lambda: other.one("SHOW synchronous_standby_names") == "nobody", 10)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        # The setting holds once another process of the server has read it: commit until one waits.
+        probe = threading.Thread(target=commit_until_it_waits, args=[rig.server])
+        probe.start()
+        wait_until(lambda: rig.db.one(waits) == "1", 20)
         writer = threading.Thread(target=other.execute, args=[
             "BEGIN; CREATE TYPE public.unseen AS ENUM('x y');"
             "ALTER TABLE public.vals ADD u1 public.unseen[], ADD u2 public.unseen;"
             "INSERT INTO public.vals(id, u1, u2) VALUES(%d, '{\"x y\",NULL}', 'x y'); COMMIT" % rig.next_id])
         writer.start()
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        expect(problems, "it waits", bool(wait_until(lambda: rig.db.one(waits) == "1", 10)), True)
+        expect(problems, "it waits", bool(wait_until(lambda: rig.db.one(waits) == "2", 10)), True)
         time.sleep(1)
         expect(problems, "nothing is guessed", rig.newest(), seen)
         set_standby(rig, "RESET synchronous_standby_names")

@@ -270,11 +270,11 @@ say_missing_slot(struct pg_checking *c)
     }
     if (!c->options->slot) {
         pg_check_say(
-            c, CHECK_WARNING,
+            c, CHECK_OK,
             arena_printf(&c->arena,
-                         "slot \"%s\" is missing though its publications are there: if this"
-                         " source has run before, what it has not read is lost, and it waits"
-                         " for on_lost = \"accept\"",
+                         "slot \"%s\" is made when the source starts; if it has run"
+                         " before, its slot was dropped: then what was not read is lost, and"
+                         " the source waits for on_lost = \"accept\"",
                          c->slot_name),
             "");
         return;

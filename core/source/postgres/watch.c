@@ -46,6 +46,7 @@ void
 pg_watch_look(struct pg_watch *watch)
 {
     watch->catalog_at = clock_mono();
+    watch->hasty = true;
 }
 
 /* A question under way is dropped, and its session with it if the answer is not there yet. */
@@ -197,7 +198,9 @@ take_tables(struct source_context *context, const PGresult *result, struct error
     watch->tables = tables;
     watch->looked_at = watch->asked_at;
     watch->end_at = clock_mono(); /* what was found is told once the log is read up to here */
-    watch->announce = watch->forget = true;
+    watch->announce = true;
+    watch->forget = !watch->hasty;
+    watch->hasty = false;
     if (!pg_watch_may_sync(context))
         return 0;
     if (pg_publication_sync(&watch->session, &watch->tables, context->component, &changed, err) !=

@@ -29,6 +29,7 @@ struct pg_watch {
     int64_t looked_at; /* clock_now of the look that they are from */
     int64_t proved_at; /* … of the newest end of the log that was reached: what is older than
                           that is read */
+    bool hasty;        /* the look was not due: what is not listed may only not be visible yet */
     bool forget;       /* what is not listed any more may be forgotten */
     bool missed;       /* that a table was taken out was told; not durable yet */
     bool complained;
